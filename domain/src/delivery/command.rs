@@ -1,0 +1,46 @@
+use super::{CancelReason, Scheduled, Status, attempt::Attempt};
+use crate::retry::Schedule;
+
+/// What may be asked of a delivery.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Plan it.
+    Schedule(Scheduled),
+    /// Take note of an attempt that was made.
+    RecordAttempt {
+        /// The attempt.
+        attempt: Attempt,
+        /// When to try again if it failed.
+        schedule: Schedule,
+        /// From 0 to 1: the place within the schedule's jitter.
+        random: f64,
+    },
+    /// Call it off.
+    Cancel {
+        /// Why.
+        reason: CancelReason,
+    },
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The id is taken.
+    #[error("a delivery with this id was scheduled already")]
+    AlreadyScheduled,
+    /// There is no such delivery.
+    #[error("no such delivery")]
+    NotFound,
+    /// It is over.
+    #[error("the delivery is {} already", status.as_str())]
+    Ended {
+        /// How it ended.
+        status: Status,
+    },
+    /// Another attempt was recorded in between.
+    #[error("attempt {expected} is the next one")]
+    WrongAttempt {
+        /// The number that the next attempt has.
+        expected: u32,
+    },
+}

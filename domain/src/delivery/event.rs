@@ -1,0 +1,86 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::attempt::{Attempt, Trigger};
+use crate::{
+    ids::{MessageId, WebhookId},
+    tenant::TenantId,
+    topic::Topic,
+};
+
+/// What happened to a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// It was planned.
+    Scheduled(Scheduled),
+    /// An attempt failed and another will follow.
+    AttemptFailed {
+        /// The attempt.
+        attempt: Attempt,
+        /// When the next one is due.
+        next_attempt_at: DateTime<Utc>,
+    },
+    /// The receiver took it.
+    Succeeded {
+        /// The attempt that succeeded.
+        attempt: Attempt,
+    },
+    /// An attempt failed and was the last one.
+    Exhausted {
+        /// The last attempt.
+        attempt: Attempt,
+    },
+    /// It was called off.
+    Cancelled {
+        /// Why.
+        reason: CancelReason,
+    },
+}
+
+/// What a delivery is to do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Scheduled {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// What is to be sent.
+    pub message_id: MessageId,
+    /// To which webhook.
+    pub webhook_id: WebhookId,
+    /// What the message is about.
+    pub topic: Topic,
+    /// What made it.
+    pub trigger: Trigger,
+    /// When its first attempt is due.
+    pub due_at: DateTime<Utc>,
+}
+
+/// Why a delivery was called off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// Its webhook was deleted.
+    WebhookDeleted,
+}
+
+impl cqrs_es::DomainEvent for Event {
+    fn event_type(&self) -> String {
+        match self {
+            Self::Scheduled(_) => "scheduled",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Cancelled { .. } => "cancelled",
+        }
+        .to_owned()
+    }
+
+    fn event_version(&self) -> String {
+        match self {
+            // 2 since `trigger` is in it; `upcast` knows the older one.
+            Self::Scheduled(_) => "2",
+            _ => "1",
+        }
+        .to_owned()
+    }
+}

@@ -1,0 +1,21 @@
+//! What may happen in Hookledger: aggregates, values and rules.
+//!
+//! Nothing here does I/O, asks for the time or draws a random number: those come in with the
+//! command. `tests/architecture.rs` of the server holds this crate to that.
+
+pub mod actor;
+pub mod clock;
+pub mod delivery;
+pub mod fact;
+pub mod ids;
+pub mod message;
+pub mod permission;
+pub mod retry;
+pub mod sealed;
+pub mod signature;
+pub mod target;
+pub mod tenant;
+pub mod topic;
+pub mod upcast;
+pub mod validation;
+pub mod webhook;

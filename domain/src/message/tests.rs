@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use chrono::TimeZone;
+use cqrs_es::{Aggregate, test::TestFramework};
+
+use super::*;
+use crate::{
+    ids::Sequence,
+    sealed::Sealed,
+    topic::Catalogue,
+    webhook::{self, Changes, Config, Rules, SealedSecret},
+};
+
+fn webhook(events: &[&str], is_active: bool) -> Webhook {
+    let rules = Rules {
+        policy: Arc::default(),
+        catalogue: Arc::new(Catalogue::new([])),
+    };
+    let changes = Changes {
+        name: Some("n".to_owned()),
+        url: Some("https://example.com/".to_owned()),
+        events: Some(events.iter().map(ToString::to_string).collect()),
+        ..Changes::default()
+    };
+    let mut webhook = Webhook::default();
+    webhook.apply(webhook::Event::Registered {
+        tenant_id: "acme".parse().unwrap(),
+        config: changes.apply_to(Config::default(), &rules).unwrap(),
+        is_active,
+        secret: SealedSecret {
+            version: 1,
+            sealed: Sealed::default(),
+        },
+    });
+    webhook
+}
+
+fn ids<const N: usize>() -> [WebhookId; N] {
+    let mut sequence = Sequence::default();
+    let now = Utc.timestamp_millis_opt(1_800_000_000_000).unwrap();
+    std::array::from_fn(|_| WebhookId::from_uuid(sequence.next(now, 7)))
+}
+
+#[test]
+fn each_webhook_gets_it_or_the_reason_is_kept() {
+    let [a, b, c] = ids();
+    let webhooks = [
+        (a, webhook(&["ticket.*"], true)),
+        (b, webhook(&["service.updated"], true)),
+        (c, webhook(&["*"], false)),
+    ];
+    let fan_out = fan_out(
+        &"ticket.updated".parse().unwrap(),
+        webhooks.iter().map(|(id, webhook)| (*id, webhook)),
+        DeliveryId::default,
+    );
+    assert_eq!(
+        fan_out.deliveries.iter().map(|d| d.webhook_id).collect::<Vec<_>>(),
+        [a]
+    );
+    let skipped: Vec<_> = fan_out
+        .not_delivered
+        .iter()
+        .map(|skipped| (skipped.webhook_id, skipped.reason))
+        .collect();
+    assert_eq!(
+        skipped,
+        [(b, SkipReason::NotSubscribed), (c, SkipReason::Inactive)]
+    );
+}
+
+#[test]
+fn a_message_is_accepted_once() {
+    let accepted = Accepted::default();
+    TestFramework::<Message>::with(())
+        .given_no_previous_events()
+        .when(Command::Accept(accepted.clone()))
+        .then_expect_events(vec![Event::Accepted(accepted.clone())]);
+    TestFramework::<Message>::with(())
+        .given(vec![Event::Accepted(accepted.clone())])
+        .when(Command::Accept(accepted))
+        .then_expect_error(Error::AlreadyAccepted);
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused() {
+    TestFramework::<Message>::with(())
+        .given_no_previous_events()
+        .when(Command::Accept(Accepted {
+            body_bytes: BODY_BYTES_MAX as u64 + 1,
+            ..Accepted::default()
+        }))
+        .then_expect_error(Error::TooLarge {
+            bytes: BODY_BYTES_MAX as u64 + 1,
+        });
+}

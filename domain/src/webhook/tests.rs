@@ -1,0 +1,188 @@
+use chrono::{Duration, TimeZone};
+use cqrs_es::test::TestFramework;
+
+use super::*;
+use crate::sealed::Sealed;
+
+fn framework() -> TestFramework<Webhook> {
+    TestFramework::with(rules())
+}
+
+fn rules() -> Rules {
+    Rules {
+        policy: Arc::default(),
+        catalogue: Arc::new(Catalogue::new([])),
+    }
+}
+
+fn now() -> DateTime<Utc> {
+    Utc.timestamp_millis_opt(1_800_000_000_000).unwrap()
+}
+
+fn acme() -> TenantId {
+    "acme".parse().unwrap()
+}
+
+fn changes() -> Changes {
+    Changes {
+        name: Some("Orders".to_owned()),
+        url: Some("https://example.com/hook".to_owned()),
+        events: Some(vec!["ticket.*".to_owned()]),
+        ..Changes::default()
+    }
+}
+
+fn config() -> Config {
+    changes().apply_to(Config::default(), &rules()).unwrap()
+}
+
+fn secret(version: u64) -> SealedSecret {
+    SealedSecret {
+        version,
+        sealed: Sealed::from_text(format!("sealed {version}")),
+    }
+}
+
+fn registered() -> Event {
+    Event::Registered {
+        tenant_id: acme(),
+        config: config(),
+        is_active: true,
+        secret: secret(1),
+    }
+}
+
+fn change(changes: Changes) -> Command {
+    Command::Change { changes }
+}
+
+#[test]
+fn a_webhook_is_registered() {
+    framework()
+        .given_no_previous_events()
+        .when(Command::Register {
+            tenant_id: acme(),
+            changes: changes(),
+            secret: secret(1).sealed,
+        })
+        .then_expect_events(vec![registered()]);
+}
+
+#[test]
+fn everything_that_is_wrong_is_named() {
+    let result = framework()
+        .given(vec![registered()])
+        .when(change(Changes {
+            name: Some(String::new()),
+            url: Some("http://127.0.0.1/".to_owned()),
+            events: Some(vec!["ticket.updated".to_owned(), "tickt.updated".to_owned()]),
+            headers: Some([("Host".to_owned(), "x".to_owned())].into()),
+            filter: Some(Some("true".to_owned())),
+            rate_limit: Some(Some(0)),
+            timeout_seconds: Some(Some(31)),
+            retry_schedule: Some(Some(vec![1; 51])),
+            ..Changes::default()
+        }))
+        .inspect_result();
+    let Err(Error::Invalid(errors)) = result else {
+        panic!("{result:?}")
+    };
+    let named: Vec<_> = errors.iter().map(|error| (error.field.as_str(), error.code)).collect();
+    assert_eq!(
+        named,
+        [
+            ("name", "invalid_length"),
+            ("url", "invalid_url"),
+            ("events[1]", "unknown_topic"),
+            ("headers", "invalid_header"),
+            ("filter", "not_supported"),
+            ("rate_limit", "out_of_range"),
+            ("timeout_seconds", "out_of_range"),
+            ("retry_schedule", "invalid_length"),
+        ]
+    );
+}
+
+#[test]
+fn a_change_that_changes_nothing_is_no_event() {
+    framework()
+        .given(vec![registered()])
+        .when(change(Changes {
+            is_active: Some(true),
+            ..changes()
+        }))
+        .then_expect_events(vec![]);
+}
+
+#[test]
+fn switching_off_and_on_are_events_of_their_own() {
+    let switch = |is_active| {
+        change(Changes {
+            is_active: Some(is_active),
+            ..Changes::default()
+        })
+    };
+    framework()
+        .given(vec![registered()])
+        .when(switch(false))
+        .then_expect_events(vec![Event::Deactivated]);
+    framework()
+        .given(vec![registered(), Event::Deactivated])
+        .when(switch(true))
+        .then_expect_events(vec![Event::Activated]);
+}
+
+#[test]
+fn rotations_within_a_grace_add_up_to_five() {
+    let mut events = vec![registered()];
+    for n in 2..=8 {
+        let at = now() + Duration::seconds(n);
+        let mut webhook = Webhook::default();
+        for event in events.clone() {
+            cqrs_es::Aggregate::apply(&mut webhook, event);
+        }
+        let sealed = secret(n.unsigned_abs()).sealed;
+        events.push(webhook.rotate(sealed, GRACE_SECONDS_DEFAULT, at).unwrap());
+    }
+    let Some(Event::SecretRotated { secret, previous }) = events.last() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(secret.version, 8);
+    let versions: Vec<_> = previous.iter().map(|p| p.secret.version).collect();
+    assert_eq!(versions, [7, 6, 5, 4, 3]);
+}
+
+#[test]
+fn without_grace_the_old_secret_ends_at_once() {
+    framework()
+        .given(vec![registered()])
+        .when(Command::RotateSecret {
+            sealed: secret(2).sealed,
+            grace_seconds: 0,
+            now: now(),
+        })
+        .then_expect_events(vec![Event::SecretRotated {
+            secret: secret(2),
+            previous: vec![],
+        }]);
+}
+
+#[test]
+fn an_old_secret_ends_with_its_own_grace() {
+    let mut webhook = Webhook::default();
+    cqrs_es::Aggregate::apply(&mut webhook, registered());
+    let rotated = webhook.rotate(secret(2).sealed, 60, now()).unwrap();
+    cqrs_es::Aggregate::apply(&mut webhook, rotated);
+    assert_eq!(webhook.previous_secrets(now() + Duration::seconds(59)).count(), 1);
+    assert_eq!(webhook.previous_secrets(now() + Duration::seconds(60)).count(), 0);
+}
+
+#[test]
+fn a_deleted_webhook_is_gone() {
+    for command in [Command::Delete, change(Changes::default())] {
+        framework()
+            .given(vec![registered(), Event::Deleted])
+            .when(command)
+            .then_expect_error(Error::NotFound);
+    }
+}

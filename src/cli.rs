@@ -1,0 +1,192 @@
+//! The command line: one file a command. `main` parses and calls [`run`].
+
+use std::{error::Error as _, io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+use hookledger_domain::signature::InvalidSecret;
+
+use crate::{
+    server,
+    settings::{self, Loaded, Source, keys},
+    telemetry,
+};
+
+mod client;
+mod completions;
+mod config;
+mod connection;
+mod demo;
+mod flags;
+mod listen;
+mod openapi;
+mod output;
+mod serve;
+mod tenant;
+mod token;
+
+/// What was asked for on the command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hookledger",
+    version,
+    about = "A webhook server that can prove what it sent",
+    after_help = "Without a command the server is started, as by `hookledger serve`.",
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: serve::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server
+    Serve(serve::Arguments),
+    /// See it work: a server, a receiver, a signed request, retries and the log, in seconds
+    Demo(demo::Arguments),
+    /// Receive webhooks: verify and print what arrives
+    Listen(listen::Arguments),
+    /// Make, list and revoke a tenant's API tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Create, list and change tenants
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Print every setting with its value, default and source
+    Config(config::Arguments),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
+    /// Print a shell's completions
+    Completions(completions::Arguments),
+}
+
+/// Does what was asked for. The caller prints the error and ends with its exit code.
+///
+/// # Errors
+/// The command failed.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command.unwrap_or(Command::Serve(cli.serve)) {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Listen(arguments) => listen::run(&arguments),
+        Command::Token(command) => token::run(&command),
+        Command::Tenant(command) => tenant::run(&command),
+        Command::Config(arguments) => config::run(&arguments),
+        Command::Openapi => openapi::run(),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Settings(#[from] settings::Error),
+    /// A network that this program brings along cannot be read.
+    #[error(transparent)]
+    Loopback(#[from] settings::Invalid),
+    /// The platform token or the master key cannot be had.
+    #[error(transparent)]
+    Keys(#[from] keys::Error),
+    /// Logging cannot begin.
+    #[error(transparent)]
+    Telemetry(#[from] telemetry::Error),
+    /// The server failed.
+    #[error(transparent)]
+    Server(#[from] server::Error),
+    /// No server answers, and the local ledger cannot be used either.
+    #[error("no server answers at {address}, and the ledger in {data_dir} cannot be opened")]
+    LocalLedger {
+        /// Where a server was looked for.
+        address: String,
+        /// The data directory.
+        data_dir: String,
+        /// Why it cannot be opened; another process may have locked it.
+        source: server::Error,
+    },
+    /// The server was asked and did not do it.
+    #[error(transparent)]
+    Client(#[from] client::Error),
+    /// A server answers, and there is no token to show it.
+    #[error(
+        "no token for {address}: give --token or HOOKLEDGER_TOKEN, or the --data-dir of that server"
+    )]
+    NoToken {
+        /// The server.
+        address: String,
+    },
+    /// The receiver cannot listen.
+    #[error("cannot listen on {address}: {source}")]
+    Receiver {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The receiver's secret is none.
+    #[error("--secret (or HOOKLEDGER_LISTEN_SECRET): {0}")]
+    ListenSecret(InvalidSecret),
+    /// What was to be seen in the demo did not happen.
+    #[error(transparent)]
+    Demo(#[from] demo::Error),
+    /// The result cannot be printed.
+    #[error("cannot print: {0}")]
+    Output(io::Error),
+    /// The system refused something that the command needs.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The result is no JSON.
+    #[error("cannot write the result as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// 2 when the command was given wrongly, 1 when it failed.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Settings(_) | Self::ListenSecret(_) | Self::Client(client::Error::BadAddress) => {
+                ExitCode::from(2)
+            }
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    /// The message with its causes, each that is not already in it, ready for a terminal.
+    pub fn report(&self) -> String {
+        let mut report = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !report.contains(&text) {
+                report = format!("{report}: {text}");
+            }
+            cause = error.source();
+        }
+        output::printable_lines(&report)
+    }
+}
+
+/// Logs warnings only, unless the operator set what is logged: for commands that run a server
+/// beside their own output.
+fn log_quietly(loaded: &Loaded) -> Result<(), Error> {
+    let mut settings = loaded.settings.clone();
+    let is_set = |name| {
+        let mut lines = loaded.report.iter();
+        lines.any(|line| line.name == name && line.source != Source::Default)
+    };
+    if !is_set("HOOKLEDGER_LOG") {
+        "warn".clone_into(&mut settings.log);
+    }
+    Ok(telemetry::init(&settings)?)
+}
+
+#[cfg(test)]
+mod tests;

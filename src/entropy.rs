@@ -1,0 +1,52 @@
+//! Randomness: ids, secrets and the jitter of retries.
+
+use std::sync::Mutex;
+
+use chrono::{DateTime, Utc};
+use hookledger_domain::ids::Sequence;
+use rand::RngCore;
+
+/// Makes ids that rise strictly within this process.
+#[derive(Debug, Default)]
+pub struct Ids {
+    sequence: Mutex<Sequence>,
+}
+
+macro_rules! makers {
+    ($($(#[$doc:meta])* $name:ident -> $id:ident;)+) => {
+        impl Ids {
+            $($(#[$doc])*
+            pub fn $name(&self, now: DateTime<Utc>) -> hookledger_domain::ids::$id {
+                let random = u128::from(rand::rng().next_u64()) << 64 | u128::from(rand::rng().next_u64());
+                // A panic elsewhere leaves the sequence as usable as before.
+                let mut sequence = self.sequence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                hookledger_domain::ids::$id::from_uuid(sequence.next(now, random))
+            })+
+        }
+    };
+}
+
+makers! {
+    /// The id of a new webhook.
+    webhook -> WebhookId;
+    /// The id of a new message.
+    message -> MessageId;
+    /// The id of a new delivery.
+    delivery -> DeliveryId;
+    /// The id of an attempt that starts now.
+    attempt -> AttemptId;
+    /// The id of a new token.
+    token -> TokenId;
+}
+
+/// 32 random bytes from the operating system's generator by way of a cryptographic one.
+pub fn secret_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes
+}
+
+/// A number from 0 to 1.
+pub fn fraction() -> f64 {
+    rand::random::<f64>()
+}

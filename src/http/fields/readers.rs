@@ -1,0 +1,210 @@
+//! How the values of fields are read.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use chrono::{DateTime, Datelike, Utc};
+use hookledger_domain::permission::Role;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use super::{Elements, Entries, Errors};
+
+/// How deep the arrays and objects of a message may be nested. Receivers' parsers have such
+/// limits too; a message that they cannot read would fail until it is exhausted.
+pub(in crate::http) const DEPTH_MAX: usize = 128;
+/// How many elements of a list are read; every list of a body has a lower limit of its own.
+const ELEMENTS_MAX: usize = 200;
+
+/// A text.
+pub(in crate::http) fn text(field: &str, value: &RawValue, errors: &mut Errors) -> Option<String> {
+    match serde_json::from_str::<Text<'_>>(value.get()) {
+        Ok(Text(text)) => Some(text.into_owned()),
+        Err(_) if value.get().starts_with('"') => {
+            errors.push(field, "invalid_characters", "has an escape that is no character");
+            None
+        }
+        Err(_) => {
+            errors.push(field, "invalid_type", "must be a string");
+            None
+        }
+    }
+}
+
+/// `true` or `false`.
+pub(in crate::http) fn boolean(field: &str, value: &RawValue, errors: &mut Errors) -> Option<bool> {
+    typed(field, value, errors, "must be true or false")
+}
+
+/// A whole number from 0.
+pub(in crate::http) fn integer(field: &str, value: &RawValue, errors: &mut Errors) -> Option<u64> {
+    let digits = value.get();
+    match digits.parse() {
+        Ok(number) => Some(number),
+        Err(_) => {
+            let unsigned = digits.strip_prefix('-').unwrap_or(digits);
+            if unsigned.bytes().all(|b| b.is_ascii_digit()) {
+                errors.push(field, "out_of_range", "is negative or too large");
+            } else {
+                errors.push(field, "invalid_type", "must be a whole number");
+            }
+            None
+        }
+    }
+}
+
+/// A list of whole numbers.
+pub(in crate::http) fn integers(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+) -> Option<Vec<u64>> {
+    list(field, value, errors, integer)
+}
+
+/// A list of texts.
+pub(in crate::http) fn texts(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+) -> Option<Vec<String>> {
+    list(field, value, errors, text)
+}
+
+/// An object whose values are texts.
+pub(in crate::http) fn headers(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+) -> Option<BTreeMap<String, String>> {
+    let Ok(Entries(entries)) = serde_json::from_str::<Entries<'_>>(value.get()) else {
+        errors.push(field, "invalid_type", "must be an object of names and texts");
+        return None;
+    };
+    let mut map = BTreeMap::new();
+    for (name, value) in entries {
+        let path = format!("{field}.{name}");
+        let text = text(&path, value, errors)?;
+        if map.insert(name.into_owned(), text).is_some() {
+            errors.push(path, "duplicate_field", "must be given once");
+        }
+    }
+    Some(map)
+}
+
+/// An RFC 3339 time, cut to milliseconds, in the years that RFC 3339 can write.
+pub(in crate::http) fn time(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+) -> Option<DateTime<Utc>> {
+    let time = parse_time(&text(field, value, errors)?);
+    if time.is_none() {
+        errors.push(field, "invalid_time", "must be an RFC 3339 time such as 2026-03-24T23:11:25Z");
+    }
+    time
+}
+
+/// Reads an RFC 3339 time. Going by milliseconds turns a leap second into the second after it,
+/// which every receiver can read.
+pub(in crate::http) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    let time = DateTime::from_timestamp_millis(time.timestamp_millis())?;
+    (0..=9999).contains(&time.year()).then_some(time)
+}
+
+/// A role.
+pub(in crate::http) fn role(field: &str, value: &RawValue, errors: &mut Errors) -> Option<Role> {
+    match text(field, value, errors)?.parse() {
+        Ok(role) => Some(role),
+        Err(_) => {
+            errors.push(field, "invalid_value", "must be admin, operator, viewer or publisher");
+            None
+        }
+    }
+}
+
+/// A JSON object, its text kept as it is.
+pub(in crate::http) fn object(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+) -> Option<Box<RawValue>> {
+    if !value.get().starts_with('{') {
+        errors.push(field, "invalid_type", "must be a JSON object");
+        return None;
+    }
+    if is_too_deep(value.get()) {
+        let message = format!("must not be nested deeper than {DEPTH_MAX} levels");
+        errors.push(field, "too_deep", message);
+        return None;
+    }
+    Some(value.to_owned())
+}
+
+fn is_too_deep(json: &str) -> bool {
+    let mut depth = 0_usize;
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    false
+}
+
+fn skip_string(bytes: &mut std::str::Bytes<'_>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => return,
+            _ => {}
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn typed<T: DeserializeOwned>(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+    expected: &'static str,
+) -> Option<T> {
+    let read = serde_json::from_str(value.get()).ok();
+    if read.is_none() {
+        errors.push(field, "invalid_type", expected);
+    }
+    read
+}
+
+fn list<T>(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+    reader: super::Reader<T>,
+) -> Option<Vec<T>> {
+    let Ok(elements) = serde_json::from_str::<Elements<'_, ELEMENTS_MAX>>(value.get()) else {
+        errors.push(field, "invalid_type", "must be a list");
+        return None;
+    };
+    if elements.count > elements.first.len() {
+        let message = format!("has {} elements, which is too many", elements.count);
+        errors.push(field, "invalid_length", message);
+        return None;
+    }
+    let read = |(index, element): (usize, &&RawValue)| {
+        reader(&format!("{field}[{index}]"), element, errors)
+    };
+    // Every element is read, so that every wrong one is named.
+    let all: Vec<Option<T>> = elements.first.iter().enumerate().map(read).collect();
+    all.into_iter().collect()
+}

@@ -1,0 +1,300 @@
+//! The parts of the OpenAPI document that routes share.
+
+use std::collections::BTreeMap;
+
+use utoipa::{
+    IntoParams, IntoResponses, OpenApi as _, PartialSchema,
+    openapi::{
+        ContentBuilder, KnownFormat, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
+        ResponseBuilder, Schema, SchemaFormat, Type,
+        header::HeaderBuilder,
+        path::{Parameter, ParameterBuilder, ParameterIn},
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use super::problem::{self, FieldProblem, ProblemBody};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Hookledger",
+        description = "Webhooks that can be proved: publish a message, and every subscribed \
+            webhook gets it, signed, at least once.\n\nEvery request needs \
+            `Authorization: Bearer <token>`: the platform token, an API token (`hlk_…`) or, where \
+            it is configured, a JWT of the platform's identity provider. With the platform token, \
+            `X-Tenant-Id` names the tenant. Lists are cut into pages: give `next_cursor` as \
+            `cursor` to get the next one. Errors are `application/problem+json`; `code` is stable.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    components(schemas(ProblemBody, FieldProblem)),
+    security(("bearer" = [])),
+    tags(
+        (name = "Messages", description = "Publish, and see what became of it"),
+        (name = "Webhooks", description = "Where messages go"),
+        (name = "Deliveries", description = "One message to one webhook, and its attempts"),
+        (name = "Topics", description = "What messages can be about"),
+        (name = "Tokens", description = "API tokens of a tenant"),
+        (name = "Platform", description = "With the platform token only"),
+        (name = "Operations", description = "For those who run the server"),
+    )
+)]
+struct Head;
+
+/// The document without routes.
+pub(super) fn head() -> OpenApi {
+    Head::openapi()
+}
+
+/// Adds what no attribute can say.
+pub(super) fn finish(mut document: OpenApi) -> OpenApi {
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The platform token, an API token (hlk_…) or a JWT"))
+        .build();
+    if let Some(components) = &mut document.components {
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+    document
+}
+
+/// Makes a set of answers that several routes give.
+macro_rules! answers {
+    ($($(#[$doc:meta])* $name:ident { $($status:literal => $description:literal,)+ })+) => {
+        $($(#[$doc])*
+        pub(super) enum $name {}
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                BTreeMap::from([$(($status.to_string(), problem_answer($status, $description))),+])
+            }
+        })+
+    };
+}
+
+answers! {
+    /// Of every route that needs a token.
+    Denied {
+        401 => "`unauthorized`: there is no token, or it is not valid (any more).",
+        403 => "The token does not allow it: `missing_permission`, `wrong_tenant`, `platform_only`, `unknown_tenant`, `unknown_role`.",
+        500 => "`internal`: the fault is the server's.",
+        503 => "`store_unavailable`: the store cannot be asked now.",
+    }
+    /// Of routes within a tenant, beside [`Denied`].
+    OfTenant {
+        400 => "A parameter is wrong: `invalid_parameter`, `invalid_cursor`; or the platform token came without tenant: `missing_tenant`.",
+        404 => "`not_found`: there is no such thing in this tenant, or no such tenant.",
+    }
+    /// Of routes of the platform without a thing in the path, beside [`Denied`].
+    OfPlatform {
+        400 => "A parameter is wrong: `invalid_parameter`, `invalid_cursor`.",
+    }
+    /// Of routes that take a body, beside the others.
+    WithBody {
+        400 => "The body is no JSON: `malformed_json`, `incomplete_body`; a parameter is wrong: `invalid_parameter`; or the platform token came without tenant: `missing_tenant`.",
+        408 => "`request_timeout`: the body did not arrive in time.",
+        413 => "`body_too_large`.",
+        415 => "`unsupported_media_type`: send `application/json`.",
+        422 => "`invalid_content`: `errors` says what is wrong with each field.",
+    }
+    /// Of routes that go to a tenant's actor.
+    Commanded {
+        409 => "`conflict`: it contradicts what is there; `code` may be more precise.",
+        429 => "`busy`: the tenant has too many requests waiting.",
+    }
+    /// Of routes that publish, beside the others.
+    Publishing {
+        403 => "The token does not allow it (`missing_permission`, `wrong_tenant`), or `tenant_suspended`.",
+        409 => "`idempotency_key_reused`: the key was used for another message.",
+    }
+    /// Of routes that take `If-Match`.
+    Conditional {
+        412 => "`precondition_failed`: the webhook has another version by now.",
+    }
+    /// Of `/readyz`.
+    NotReadyAnswer {
+        503 => "It cannot; `code` and `detail` say why.",
+    }
+}
+
+fn problem_answer(status: u16, description: &str) -> RefOr<Response> {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let mut response =
+        ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content);
+    let header = |description: &str, r#type: Type| {
+        HeaderBuilder::new()
+            .schema(ObjectBuilder::new().schema_type(r#type))
+            .description(Some(description))
+            .build()
+    };
+    if status == 401 {
+        response = response.header("WWW-Authenticate", header("Bearer", Type::String));
+    }
+    if status == 429 || status == 503 {
+        let text = "Seconds after which to try again";
+        response = response.header("Retry-After", header(text, Type::Integer));
+    }
+    RefOr::T(response.build())
+}
+
+/// Makes a set of parameters that several routes take.
+macro_rules! parameters {
+    ($($(#[$doc:meta])* $name:ident { $($parameter:expr,)+ })+) => {
+        $($(#[$doc])*
+        pub(super) enum $name {}
+
+        impl IntoParams for $name {
+            fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+                vec![$($parameter),+]
+            }
+        })+
+    };
+}
+
+parameters! {
+    /// The tenant for which the platform acts.
+    ActingFor {
+        header("X-Tenant-Id", "The tenant; needed with the platform token, else that of the token", text_like("^[a-z0-9][a-z0-9_-]{0,62}$")),
+    }
+    /// What a message is recognised by.
+    Idempotency {
+        header("Idempotency-Key", "The same key again answers as the first time, with `duplicate` true", text_like("^[!-~]([ -~]{0,253}[!-~])?$")),
+    }
+    /// The version that may be changed.
+    IfMatch {
+        header("If-Match", "Change only these versions: the `ETag` of the webhook, several of them, or `*`", text_like(r#"^(\*|"[0-9]{1,18}"(, ?"[0-9]{1,18}")*)$"#)),
+    }
+    /// Of every list.
+    Paging {
+        query("limit", "How many rows at most (50)", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(200)).into()),
+        query("cursor", "`next_cursor` of the page before", text_like("^[A-Za-z0-9_-]+$")),
+    }
+    /// Of lists over time.
+    Between {
+        query("from", "Not before this time", time()),
+        query("to", "Before this time", time()),
+    }
+    /// A tenant in the path.
+    TenantPath { in_path("tenant", "The tenant's id", text_like("^[a-z0-9][a-z0-9_-]{0,62}$")), }
+    /// A token in the path.
+    TokenPath { in_path("id", "The token's id", id("tok")), }
+    /// A topic in the path.
+    TopicPath { in_path("topic", "The topic's name", topic()), }
+    /// A webhook in the path.
+    WebhookPath { in_path("id", "The webhook's id", id("wh")), }
+    /// A message in the path.
+    MessagePath { in_path("id", "The message's id", id("msg")), }
+    /// A delivery in the path.
+    DeliveryPath { in_path("id", "The delivery's id", id("dlv")), }
+    /// Of the list of webhooks.
+    WebhookFilter {
+        query("is_active", "Only active or only inactive ones", ObjectBuilder::new().schema_type(Type::Boolean).into()),
+        query("event", "Only those that a message of this topic would go to", topic()),
+    }
+    /// Of the list of deliveries.
+    DeliveryFilter {
+        query("webhook_id", "To this webhook", id("wh")),
+        query("event", "Of this topic", topic()),
+        query("status", "In this status", one_of(&["pending", "succeeded", "exhausted", "cancelled"])),
+        query("message_id", "Of this message", id("msg")),
+    }
+    /// Of the lists of attempts, beside [`OfWebhook`].
+    AttemptFilter {
+        query("event", "Of this topic", topic()),
+        query("outcome", "With this outcome", one_of(&["succeeded", "failed"])),
+        query("response_status", "Answered with this status", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(100)).maximum(Some(999)).into()),
+        query("delivery_id", "Of this delivery", id("dlv")),
+        query("message_id", "Of this message", id("msg")),
+    }
+    /// Of lists over all webhooks.
+    OfWebhook { query("webhook_id", "To this webhook", id("wh")), }
+}
+
+/// The schema of an id with this prefix.
+pub(super) fn id(prefix: &str) -> RefOr<Schema> {
+    text_like(&format!("^{prefix}_[0-9a-f]{{32}}$"))
+}
+
+/// The schema of a topic's name.
+pub(super) fn topic() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(r"^[a-z0-9_-]+(\.[a-z0-9_-]+)*$"))
+        .max_length(Some(hookledger_domain::topic::NAME_BYTES_MAX))
+        .examples(["ticket.updated"])
+        .into()
+}
+
+fn text_like(pattern: &str) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).into()
+}
+
+fn one_of(words: &[&str]) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).into()
+}
+
+/// The schema of a time.
+pub(super) fn time() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .examples(["2026-03-24T23:11:25.000Z"])
+        .into()
+}
+
+fn query(name: &str, description: &str, schema: RefOr<Schema>) -> Parameter {
+    parameter(name, description, schema, ParameterIn::Query)
+}
+
+fn header(name: &str, description: &str, schema: RefOr<Schema>) -> Parameter {
+    parameter(name, description, schema, ParameterIn::Header)
+}
+
+fn in_path(name: &str, description: &str, schema: RefOr<Schema>) -> Parameter {
+    parameter(name, description, schema, ParameterIn::Path)
+}
+
+fn parameter(name: &str, description: &str, schema: RefOr<Schema>, place: ParameterIn) -> Parameter {
+    let is_required = matches!(place, ParameterIn::Path);
+    ParameterBuilder::new()
+        .name(name)
+        .description(Some(description))
+        .parameter_in(place)
+        .required(if is_required { Required::True } else { Required::False })
+        .schema(Some(schema))
+        .build()
+}
+
+/// A place in a `value_type` for what only a function can describe.
+macro_rules! described {
+    ($($(#[$doc:meta])* $name:ident => $schema:expr;)+) => {
+        $($(#[$doc])*
+        pub(super) enum $name {}
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                $schema
+            }
+        }
+
+        impl utoipa::ToSchema for $name {})+
+    };
+}
+
+described! {
+    /// A time.
+    Time => time();
+    /// The id of a webhook.
+    WebhookIdText => id("wh");
+    /// The id of a message.
+    MessageIdText => id("msg");
+    /// The id of a delivery.
+    DeliveryIdText => id("dlv");
+    /// The id of an attempt.
+    AttemptIdText => id("att");
+    /// The id of a token.
+    TokenIdText => id("tok");
+    /// The name of a topic.
+    TopicText => topic();
+}

@@ -1,0 +1,13 @@
+//! Hookledger: a webhook server that can prove what it sent.
+
+pub mod cli;
+pub mod entropy;
+pub mod http;
+pub mod metrics;
+pub mod outbound;
+pub mod server;
+pub mod settings;
+pub mod store;
+pub mod telemetry;
+pub mod tenants;
+pub mod vault;

@@ -1,0 +1,329 @@
+//! The one list of settings.
+
+use std::{io::IsTerminal, path::PathBuf};
+
+use super::{JwtKey, Settings, parse, parse::Invalid};
+
+/// What the name of every setting's variable begins with.
+pub const ENVIRONMENT_PREFIX: &str = "HOOKLEDGER_";
+
+/// One setting: its names, what it does, what holds when it is not set, and how it is read.
+#[derive(Debug)]
+pub struct Definition {
+    /// The key in the TOML file; the flag and the variable are made from it.
+    pub name: &'static str,
+    /// What stands for the value in the help.
+    pub value_name: &'static str,
+    /// What it does, with its unit.
+    pub help: &'static str,
+    /// What holds when it is not set.
+    pub fallback: Fallback,
+    /// How it may be shown.
+    pub shown: Shown,
+    /// Whether an empty value is a list without entries. An empty variable of any other setting
+    /// counts as unset, so that `X=${X:-}` in a compose file does what is meant.
+    pub is_list: bool,
+    /// Reads a value into the settings.
+    pub(super) set: fn(&mut Settings, &str) -> Result<(), Invalid>,
+}
+
+/// What holds when a setting is not set.
+#[derive(Debug)]
+pub enum Fallback {
+    /// This value.
+    Value(&'static str),
+    /// A value that follows from the settings above it in the table, and how to say that.
+    Computed(&'static str, fn(&Settings) -> String),
+    /// No value, and what that means.
+    Unset(&'static str),
+}
+
+/// How a setting may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// As it is.
+    Plainly,
+    /// Never.
+    Masked,
+    /// As it is if it is no URL with a password.
+    WithoutPassword,
+}
+
+impl Definition {
+    /// The environment variable, such as `HOOKLEDGER_DATA_DIR`.
+    pub fn variable(&self) -> String {
+        format!("{ENVIRONMENT_PREFIX}{}", self.name.to_ascii_uppercase())
+    }
+
+    /// The flag without its dashes, such as `data-dir`.
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    /// Whether the flag may stand without a value and then means `true`.
+    pub fn is_switch(&self) -> bool {
+        self.value_name == BOOLEAN
+    }
+
+    /// The default as documentation says it.
+    pub fn default_text(&self) -> &'static str {
+        match self.fallback {
+            Fallback::Value(text) | Fallback::Computed(text, _) | Fallback::Unset(text) => text,
+        }
+    }
+
+    /// A value of this setting as it may be shown.
+    pub fn display(&self, value: &str) -> String {
+        let is_hidden = match self.shown {
+            Shown::Plainly => false,
+            Shown::Masked => true,
+            Shown::WithoutPassword => value.contains('@'),
+        };
+        if is_hidden {
+            "********".to_owned()
+        } else {
+            value.to_owned()
+        }
+    }
+}
+
+const BOOLEAN: &str = "BOOL";
+
+/// What most settings have in common.
+const PLAIN: Definition = Definition {
+    name: "",
+    value_name: "",
+    help: "",
+    fallback: Fallback::Unset("unset"),
+    shown: Shown::Plainly,
+    is_list: false,
+    set: |_, _| Ok(()),
+};
+
+/// Every setting. A computed default may use those that stand above it.
+pub static TABLE: &[Definition] = &[
+    Definition {
+        name: "listen",
+        value_name: "ADDRESS",
+        help: "IP address and port that the server listens on; port 0 lets the system choose",
+        fallback: Fallback::Value("127.0.0.1:8080"),
+        set: |s, text| put(&mut s.listen, parse::address(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "data_dir",
+        value_name: "DIR",
+        help: "Directory of the embedded ledger and the key files; created with mode 0700",
+        fallback: Fallback::Value("./hookledger-data"),
+        set: |s, text| put(&mut s.data_dir, parse::path(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "database_url",
+        value_name: "URL",
+        help: "Where the ledger is: sqlite:PATH",
+        fallback: Fallback::Computed("sqlite: file in the data directory", |s| {
+            // Its components, since `sqlite:` would read a leading `//` as a part of the scheme.
+            let file: PathBuf = s.data_dir.join("hookledger.db").components().collect();
+            format!("sqlite:{}", file.display())
+        }),
+        shown: Shown::WithoutPassword,
+        set: |s, text| put(&mut s.database, parse::database(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "platform_token",
+        value_name: "TOKEN",
+        help: "Token with every permission, at least 32 characters; better set by its variable, \
+               since others can see a process's flags",
+        fallback: Fallback::Unset("made at first start, in <data-dir>/platform-token"),
+        shown: Shown::Masked,
+        set: |s, text| put_some(&mut s.platform_token, parse::platform_token(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "master_key",
+        value_name: "KEYS",
+        help: "Base64 of the 32 bytes that seal webhooks' secrets; comma-separated when rotating, \
+               newest first; better set by its variable",
+        fallback: Fallback::Unset("made at first start, in <data-dir>/master.key"),
+        shown: Shown::Masked,
+        set: |s, text| put_some(&mut s.master_key, parse::master_key(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "egress_allow",
+        value_name: "CIDRS",
+        help: "Networks (CIDR, optionally with :port) that targets may resolve to besides public \
+               addresses, comma-separated, at most 256",
+        fallback: Fallback::Value(""),
+        is_list: true,
+        set: |s, text| put(&mut s.egress_allow, parse::allowances(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "allow_http",
+        value_name: BOOLEAN,
+        help: "Accept http:// targets",
+        fallback: Fallback::Value("false"),
+        set: |s, text| put(&mut s.allow_http, parse::boolean(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "delivery_timeout",
+        value_name: "DURATION",
+        help: "The whole of one attempt (DNS, connect, TLS, headers and body), 100ms to 1m",
+        fallback: Fallback::Value("10s"),
+        set: |s, text| put(&mut s.delivery_timeout, parse::delivery_timeout(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "retry_schedule",
+        value_name: "DURATIONS",
+        help: "Waits after each failed attempt, comma-separated, at most 50 of at most 30d; empty \
+               means no retries",
+        fallback: Fallback::Value("5s,5m,30m,2h,5h,10h,14h,20h,24h"),
+        is_list: true,
+        set: |s, text| put(&mut s.retry_schedule, parse::retry_schedule(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "retry_jitter",
+        value_name: "SHARE",
+        help: "Share, 0 to 1, by which a wait may be longer or shorter",
+        fallback: Fallback::Value("0.2"),
+        set: |s, text| put(&mut s.retry_jitter, parse::share(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "max_in_flight",
+        value_name: "COUNT",
+        help: "Concurrent attempts of the process, 1 to 65536",
+        fallback: Fallback::Value("1024"),
+        set: |s, text| put(&mut s.max_in_flight, parse::in_flight(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "max_in_flight_per_tenant",
+        value_name: "COUNT",
+        help: "Concurrent attempts of one tenant, 1 to 65536",
+        fallback: Fallback::Value("256"),
+        set: |s, text| put(&mut s.max_in_flight_per_tenant, parse::in_flight(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "max_in_flight_per_webhook",
+        value_name: "COUNT",
+        help: "Concurrent attempts of one webhook, 1 to 65536",
+        fallback: Fallback::Value("64"),
+        set: |s, text| put(&mut s.max_in_flight_per_webhook, parse::in_flight(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "jwt_public_key_file",
+        value_name: "FILE",
+        help: "PEM file of the public key that checks JWTs (one of three ways to switch them on)",
+        fallback: Fallback::Unset("unset"),
+        set: |s, text| put_jwt_key(s, parse::path(text).map(JwtKey::PublicKeyFile)),
+        ..PLAIN
+    },
+    Definition {
+        name: "jwt_jwks_file",
+        value_name: "FILE",
+        help: "JSON Web Key Set that checks JWTs (one of three ways to switch them on)",
+        fallback: Fallback::Unset("unset"),
+        set: |s, text| put_jwt_key(s, parse::path(text).map(JwtKey::JwksFile)),
+        ..PLAIN
+    },
+    Definition {
+        name: "jwt_hs256_secret",
+        value_name: "SECRET",
+        help: "Shared secret that checks JWTs, at least 32 bytes (one of three ways to switch \
+               them on); better set by its variable",
+        fallback: Fallback::Unset("unset"),
+        shown: Shown::Masked,
+        set: |s, text| put_jwt_key(s, parse::hs256_secret(text).map(JwtKey::Hs256Secret)),
+        ..PLAIN
+    },
+    Definition {
+        name: "jwt_issuer",
+        value_name: "TEXT",
+        help: "The iss that JWTs must have; not checked when unset",
+        fallback: Fallback::Unset("unset"),
+        set: |s, text| put_beside_jwt_key(s, text, |jwt| &mut jwt.issuer),
+        ..PLAIN
+    },
+    Definition {
+        name: "jwt_audience",
+        value_name: "TEXT",
+        help: "The aud that JWTs must have; not checked when unset",
+        fallback: Fallback::Unset("unset"),
+        set: |s, text| put_beside_jwt_key(s, text, |jwt| &mut jwt.audience),
+        ..PLAIN
+    },
+    Definition {
+        name: "jwt_tenant_claim",
+        value_name: "CLAIM",
+        help: "The claim of JWTs that names the tenant",
+        fallback: Fallback::Value("tenant_id"),
+        set: |s, text| put(&mut s.jwt.tenant_claim, parse::text(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "jwt_role_claim",
+        value_name: "CLAIM",
+        help: "The claim of JWTs that names the role",
+        fallback: Fallback::Value("role"),
+        set: |s, text| put(&mut s.jwt.role_claim, parse::text(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "log",
+        value_name: "FILTER",
+        help: "What is logged: a level, or directives such as info,hookledger=debug",
+        fallback: Fallback::Value("info"),
+        set: |s, text| put(&mut s.log, parse::log_filter(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "log_format",
+        value_name: "FORMAT",
+        help: "How the log is written: text or json",
+        fallback: Fallback::Computed("text on a terminal, else json", |_| {
+            let is_terminal = std::io::stderr().is_terminal();
+            if is_terminal { "text" } else { "json" }.to_owned()
+        }),
+        set: |s, text| put(&mut s.log_format, parse::log_format(text)),
+        ..PLAIN
+    },
+];
+
+fn put<T>(field: &mut T, value: Result<T, Invalid>) -> Result<(), Invalid> {
+    *field = value?;
+    Ok(())
+}
+
+fn put_some<T>(field: &mut Option<T>, value: Result<T, Invalid>) -> Result<(), Invalid> {
+    put(field, value.map(Some))
+}
+
+/// Two keys would leave open which of them decides.
+fn put_jwt_key(settings: &mut Settings, key: Result<JwtKey, Invalid>) -> Result<(), Invalid> {
+    if settings.jwt.key.is_some() {
+        return Err(Invalid::SecondJwtKey);
+    }
+    put_some(&mut settings.jwt.key, key)
+}
+
+/// An issuer or audience without a key (which stands above it in the table) is a mistake: the
+/// operator believes JWTs to be on.
+fn put_beside_jwt_key(
+    settings: &mut Settings,
+    text: &str,
+    field: fn(&mut super::Jwt) -> &mut Option<String>,
+) -> Result<(), Invalid> {
+    if settings.jwt.key.is_none() {
+        return Err(Invalid::NoJwtKey);
+    }
+    put_some(field(&mut settings.jwt), parse::text(text))
+}

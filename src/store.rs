@@ -1,0 +1,58 @@
+//! The ledger and the views: the only room that knows SQL.
+//!
+//! [`Ledger`] appends events and reads streams, [`Views`] asks the rows that the projections make
+//! of the events. Both are cheap handles on one [`Store`], behind which stands an engine; SQLite
+//! is the first. What differs between engines lies in their own files.
+
+mod commit;
+mod engine;
+mod error;
+mod ledger;
+mod repository;
+mod sqlite;
+mod views;
+
+pub use commit::Commit;
+pub use engine::Waiting;
+pub use error::Error;
+pub use ledger::{CommandError, Ledger, Stream};
+pub use views::{LoggedAttempt, Message, Views};
+
+use std::{path::Path, sync::Arc};
+
+use crate::metrics::Metrics;
+use engine::Engine;
+
+/// An open store.
+pub struct Store {
+    engine: Arc<dyn Engine>,
+    repository: repository::Repository,
+}
+
+impl Store {
+    /// Opens the SQLite file at `path`, makes it if it is missing, brings its tables up to date
+    /// and keeps other processes out until it is closed.
+    ///
+    /// Fails with [`Error::Locked`] if another process has it, with [`Error::NewerSchema`] if a
+    /// newer version wrote it, and with [`Error::Unavailable`] if it cannot be read or written.
+    pub async fn open_sqlite(path: &Path, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let engine = Arc::new(sqlite::Sqlite::open(path, metrics).await?);
+        let repository = repository::Repository::sqlite(engine.clone());
+        Ok(Self { engine, repository })
+    }
+
+    /// The side that appends events and reads streams.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::new(self.engine.clone(), self.repository.clone())
+    }
+
+    /// The side that asks the views.
+    pub fn views(&self) -> Views {
+        Views::new(self.engine.clone())
+    }
+
+    /// Waits until everything that was handed in is written, and lets go of the files.
+    pub async fn close(self) {
+        self.engine.close().await;
+    }
+}

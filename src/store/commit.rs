@@ -1,0 +1,108 @@
+use std::{collections::HashMap, fmt::Display};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use hookledger_domain::{actor::Origin, fact::Fact, tenant::TenantId};
+use hookledger_projections::{Change, Recorded, project};
+
+use super::Error;
+
+/// Events of one or several aggregates that are appended together or not at all, with what they
+/// change in the views and the bodies that belong to them.
+///
+/// Everything that can be computed outside the writer is computed while the commit is built, so
+/// that the one writer only binds and steps.
+#[derive(Debug)]
+pub struct Commit {
+    pub(super) tenant: Option<TenantId>,
+    pub(super) recorded_at: DateTime<Utc>,
+    pub(super) events: Vec<EventRow>,
+    metadata: HashMap<String, String>,
+}
+
+/// An event as its row will be, and what it brings along.
+#[derive(Debug)]
+pub(super) struct EventRow {
+    pub(super) aggregate_type: &'static str,
+    pub(super) aggregate_id: String,
+    pub(super) sequence: u64,
+    pub(super) event_type: String,
+    pub(super) event_version: String,
+    pub(super) payload: String,
+    pub(super) metadata: String,
+    pub(super) body: Option<Bytes>,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Commit {
+    /// An empty commit of what `origin` does at the moment `recorded_at`.
+    pub fn new(origin: &Origin, recorded_at: DateTime<Utc>) -> Self {
+        Self {
+            tenant: origin.tenant.clone(),
+            recorded_at,
+            events: Vec::new(),
+            metadata: origin.to_metadata(),
+        }
+    }
+
+    /// From the metadata that cqrs-es hands over.
+    pub(super) fn from_metadata(metadata: HashMap<String, String>, recorded_at: DateTime<Utc>) -> Self {
+        Self {
+            tenant: metadata.get("tenant").and_then(|text| text.parse().ok()),
+            recorded_at,
+            events: Vec::new(),
+            metadata,
+        }
+    }
+
+    /// From here on events are caused by `cause`, which is the id of a message or delivery.
+    pub fn because_of(&mut self, cause: impl Display) {
+        self.metadata.insert("cause".to_owned(), cause.to_string());
+    }
+
+    /// Adds the event that is number `sequence` of its aggregate.
+    ///
+    /// Fails if the event cannot be written as JSON or its aggregate's id is not of its kind.
+    pub fn push(&mut self, aggregate_id: impl Display, sequence: u64, fact: &Fact) -> Result<(), Error> {
+        self.push_with_body(aggregate_id, sequence, fact, None)
+    }
+
+    /// Adds an event and the bytes that lie beside it, which are UTF-8.
+    pub fn push_with_body(
+        &mut self,
+        aggregate_id: impl Display,
+        sequence: u64,
+        fact: &Fact,
+        body: Option<Bytes>,
+    ) -> Result<(), Error> {
+        let aggregate_id = aggregate_id.to_string();
+        let recorded = Recorded {
+            aggregate_id: &aggregate_id,
+            sequence,
+            recorded_at: self.recorded_at,
+            fact,
+        };
+        let mut changes = Vec::with_capacity(2);
+        project(recorded, self.tenant.as_ref(), &mut changes).map_err(Error::corrupt)?;
+        self.events.push(EventRow {
+            aggregate_type: fact.aggregate_type(),
+            aggregate_id,
+            sequence,
+            event_type: fact.event_type(),
+            event_version: fact.event_version(),
+            payload: fact.payload()?,
+            metadata: serde_json::to_string(&self.metadata)?,
+            body,
+            changes,
+        });
+        Ok(())
+    }
+
+    /// Roughly how many bytes it will write: what batches are bounded by.
+    pub(super) fn weight(&self) -> usize {
+        self.events
+            .iter()
+            .map(|event| 512 + event.payload.len() + event.body.as_ref().map_or(0, Bytes::len))
+            .sum()
+    }
+}

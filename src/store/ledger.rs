@@ -1,0 +1,177 @@
+use std::{collections::HashMap, sync::Arc};
+
+use cqrs_es::{
+    Aggregate, AggregateError, EventStore,
+    event_sink::EventSink,
+    persist::{EventStoreAggregateContext, PersistedEventStore},
+};
+use hookledger_domain::{
+    actor::Origin,
+    ids::WebhookId,
+    tenant::TenantId,
+    upcast::{upcast, upcasters},
+};
+
+use super::{Commit, Error, engine::Engine, repository::Repository};
+
+/// Appends events and reads streams.
+#[derive(Clone)]
+pub struct Ledger {
+    engine: Arc<dyn Engine>,
+    repository: Repository,
+}
+
+/// An aggregate as its events tell it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stream<A> {
+    /// Its state.
+    pub state: A,
+    /// The number of its last event; 0 if it has none.
+    pub sequence: u64,
+}
+
+/// Why a command came to nothing.
+#[derive(Debug)]
+pub enum CommandError<E> {
+    /// The aggregate refused it.
+    Refused(E),
+    /// It was based on another version of the aggregate.
+    WrongVersion,
+    /// The store failed.
+    Store(Error),
+}
+
+impl<E> From<Error> for CommandError<E> {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// How often a command is decided anew after somebody else was first.
+const CONFLICTS_MAX: usize = 10;
+
+impl Ledger {
+    pub(super) fn new(engine: Arc<dyn Engine>, repository: Repository) -> Self {
+        Self { engine, repository }
+    }
+
+    /// Appends; returns when it would survive a power cut.
+    ///
+    /// Fails with [`Error::Conflict`] if another writer was first (nothing is written), with
+    /// [`Error::Busy`] if too much waits already (nothing is written), and with
+    /// [`Error::Unavailable`] if the outcome is unknown.
+    pub async fn commit(&self, commit: Commit) -> Result<(), Error> {
+        self.engine.commit(commit).await
+    }
+
+    /// Reads an aggregate; one without events is at sequence 0.
+    pub async fn load<A: Aggregate>(&self, id: &str) -> Result<Stream<A>, Error> {
+        let context = self.context::<A>(id).await?;
+        Ok(Stream {
+            sequence: context.current_sequence as u64,
+            state: context.aggregate,
+        })
+    }
+
+    /// Carries out a command on one aggregate: reads it, lets it decide, appends what it decided.
+    /// When somebody else was first, it decides anew. Returns the aggregate as it is then.
+    ///
+    /// `expected` is the sequence that the aggregate must have, if the command depends on it.
+    pub async fn execute<A>(
+        &self,
+        id: &str,
+        command: A::Command,
+        services: &A::Services,
+        expected: Option<u64>,
+        origin: &Origin,
+    ) -> Result<Stream<A>, CommandError<A::Error>>
+    where
+        A: Aggregate,
+        A::Command: Clone,
+    {
+        for _ in 0..CONFLICTS_MAX {
+            let context = self.context::<A>(id).await?;
+            if expected.is_some_and(|expected| expected != context.current_sequence as u64) {
+                return Err(CommandError::WrongVersion);
+            }
+            match self.decide(context, command.clone(), services, origin.to_metadata()).await {
+                Err(CommandError::Store(Error::Conflict)) => {}
+                other => return other,
+            }
+        }
+        Err(CommandError::Store(Error::Busy))
+    }
+
+    async fn decide<A: Aggregate>(
+        &self,
+        mut context: EventStoreAggregateContext<A>,
+        command: A::Command,
+        services: &A::Services,
+        metadata: HashMap<String, String>,
+    ) -> Result<Stream<A>, CommandError<A::Error>> {
+        let sink = EventSink::default();
+        let mut state = std::mem::take(&mut context.aggregate);
+        state
+            .handle(command, services, &sink)
+            .await
+            .map_err(CommandError::Refused)?;
+        let events = sink.collect().await;
+        let sequence = (context.current_sequence + events.len()) as u64;
+        if !events.is_empty() {
+            let store = PersistedEventStore::<_, A>::new_event_store(self.repository.clone());
+            store
+                .commit(events, context, metadata)
+                .await
+                .map_err(|error| CommandError::Store(from_aggregate(error)))?;
+        }
+        Ok(Stream { state, sequence })
+    }
+
+    async fn context<A: Aggregate>(&self, id: &str) -> Result<EventStoreAggregateContext<A>, Error> {
+        PersistedEventStore::<_, A>::new_event_store(self.repository.clone())
+            .with_upcasters(upcasters(A::TYPE))
+            .load_aggregate(id)
+            .await
+            .map_err(from_aggregate)
+    }
+
+    /// Reads several aggregates at once. Those without events are left out; the order is that of
+    /// `ids`.
+    pub async fn load_many<A: Aggregate>(&self, ids: &[String]) -> Result<Vec<(String, Stream<A>)>, Error> {
+        let mut streams: HashMap<String, Stream<A>> = HashMap::with_capacity(ids.len());
+        for event in self.engine.events_of(A::TYPE, ids).await? {
+            let event = upcast(event);
+            let stream = streams.entry(event.aggregate_id).or_insert_with(|| Stream {
+                state: A::default(),
+                sequence: 0,
+            });
+            stream.state.apply(serde_json::from_value(event.payload)?);
+            stream.sequence = event.sequence as u64;
+        }
+        Ok(ids
+            .iter()
+            .filter_map(|id| streams.remove_entry(id))
+            .collect())
+    }
+
+    /// Reads the pending deliveries of a webhook that come due first, in the order of their
+    /// times, at most `limit`; with `only_tests` only test deliveries.
+    pub async fn load_due<A: Aggregate>(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        only_tests: bool,
+        limit: u32,
+    ) -> Result<Vec<(String, Stream<A>)>, Error> {
+        let ids = self.engine.due_ids(tenant, webhook, only_tests, limit).await?;
+        self.load_many(&ids).await
+    }
+}
+
+fn from_aggregate<E: std::error::Error>(error: AggregateError<E>) -> Error {
+    match error {
+        AggregateError::AggregateConflict => Error::Conflict,
+        AggregateError::DeserializationError(error) => Error::corrupt(error),
+        other => Error::unavailable(other),
+    }
+}

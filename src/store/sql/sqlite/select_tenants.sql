@@ -1,0 +1,5 @@
+SELECT id AS tenant_id, name AS tenant_name, stripe_customer_id, is_suspended
+  FROM tenants
+ WHERE id >= ?1 AND id < coalesce(?2, '~')
+ ORDER BY id DESC
+ LIMIT ?3

@@ -1,0 +1,121 @@
+//! The embedded engine: one SQLite file, one writer thread, a pool of readers.
+
+mod apply;
+mod filters;
+mod migrate;
+mod reads;
+mod rows;
+mod writer;
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+use tokio::sync::mpsc;
+
+use self::writer::{Task, Writer};
+use super::Error;
+use crate::metrics::Metrics;
+
+/// How many readers may ask at one time.
+const READERS_MAX: u32 = 4;
+/// How long a reader or writer waits for another one, which happens at checkpoints only.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a request waits for a free reader.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Commits that may wait for the writer; beyond that the store is busy.
+const COMMITS_WAITING_MAX: usize = 4096;
+/// The writer's page cache in KiB.
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
+/// A reader's page cache in KiB.
+const READER_CACHE_KIB: u32 = 2 * 1024;
+/// After so many pages (4 KiB each) in the write-ahead log they are moved into the database.
+const CHECKPOINT_PAGES: u32 = 4000;
+
+/// An open SQLite ledger.
+pub(super) struct Sqlite {
+    readers: SqlitePool,
+    tasks: mpsc::Sender<Task>,
+    writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// Keeps other processes out while it lives.
+    _lock: File,
+}
+
+impl Sqlite {
+    pub(super) async fn open(path: &Path, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let lock = lock(path)?;
+        let mut connection = open_writer(path)?;
+        migrate::migrate(&mut connection)?;
+        let readers = open_readers(path).await?;
+        let (tasks, receiver) = mpsc::channel(COMMITS_WAITING_MAX);
+        let writer = Writer::new(connection, metrics)?;
+        let thread = std::thread::Builder::new()
+            .name("ledger-writer".to_owned())
+            .spawn(move || writer.run(receiver))
+            .map_err(Error::unavailable)?;
+        Ok(Self {
+            readers,
+            tasks,
+            writer: Mutex::new(Some(thread)),
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+}
+
+/// SQLite would let several processes share the file; our writer's positions would not survive it.
+fn lock(path: &Path) -> Result<File, Error> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name)
+        .map_err(|error| Error::unavailable(format!("{}: {error}", Path::new(&name).display())))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked(path.to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(Error::unavailable(error)),
+    }
+}
+
+fn open_writer(path: &Path) -> Result<Connection, Error> {
+    let connection = Connection::open(path)
+        .map_err(|error| Error::unavailable(format!("{}: {error}", path.display())))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    // FULL syncs the log at every commit: a 202 survives a power cut.
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+async fn open_readers(path: &Path) -> Result<SqlitePool, Error> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", format!("-{READER_CACHE_KIB}"))
+        .pragma("temp_store", "memory");
+    let pool = SqlitePoolOptions::new()
+        .max_connections(READERS_MAX)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options)
+        .await?;
+    Ok(pool)
+}

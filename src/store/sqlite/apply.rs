@@ -1,0 +1,240 @@
+//! Carries out the changes of rows that the projections ask for.
+
+use chrono::{DateTime, Utc};
+use hookledger_domain::tenant::TenantId;
+use hookledger_projections::{
+    Change, DeliveryProgress,
+    rows::{AttemptRow, DeliveryRow, MessageRow, WebhookRow},
+};
+use rusqlite::{Connection, Params, params};
+
+use crate::store::Error;
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
+    };
+}
+
+/// Carries out one change that an event at `position` of `tenant` causes.
+pub(super) fn apply(
+    connection: &Connection,
+    tenant: Option<&TenantId>,
+    position: i64,
+    change: &Change,
+) -> Result<(), Error> {
+    let tenant = tenant.map_or("", TenantId::as_str);
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| execute(connection, sql, values);
+    match change {
+        Change::InsertTenant(row) => run(
+            sql!("insert_tenant"),
+            &[&row.id.as_str(), &row.name, &row.stripe_customer_id, &row.is_suspended],
+        ),
+        Change::RenameTenant { id, name } => run(sql!("rename_tenant"), &[&id.as_str(), name]),
+        Change::SetStripeCustomer {
+            id,
+            stripe_customer_id,
+        } => run(sql!("set_stripe_customer"), &[&id.as_str(), stripe_customer_id]),
+        Change::SetSuspended { id, is_suspended } => {
+            run(sql!("set_suspended"), &[&id.as_str(), is_suspended])
+        }
+        Change::InsertToken(row) => run(
+            sql!("insert_token"),
+            &[
+                &row.tenant_id.as_str(),
+                &row.id.to_string(),
+                &row.name,
+                &row.role.as_str(),
+                &row.token_sha256,
+                &millis(row.expires_at),
+            ],
+        ),
+        Change::DeleteToken { id } => run(sql!("delete_token"), &[&tenant, &id.to_string()]),
+        Change::PutTopic(row) => run(sql!("put_topic"), &[&row.name.as_str(), &row.description]),
+        Change::DeleteTopic { name } => run(sql!("delete_topic"), &[&name.as_str()]),
+        Change::InsertWebhook(row) => insert_webhook(connection, row),
+        Change::ConfigureWebhook {
+            id,
+            config,
+            version,
+            updated_at,
+        } => {
+            let config = serde_json::to_string(config)?;
+            update_webhook(connection, sql!("configure_webhook"), tenant, id, &config, *version, *updated_at)
+        }
+        Change::SetWebhookActive {
+            id,
+            is_active,
+            version,
+            updated_at,
+        } => update_webhook(connection, sql!("set_webhook_active"), tenant, id, is_active, *version, *updated_at),
+        Change::SetWebhookSecrets {
+            id,
+            secrets,
+            version,
+            updated_at,
+        } => {
+            let secrets = serde_json::to_string(secrets)?;
+            update_webhook(connection, sql!("set_webhook_secrets"), tenant, id, &secrets, *version, *updated_at)
+        }
+        Change::DeleteWebhook {
+            id,
+            version,
+            updated_at,
+        } => update_webhook(connection, sql!("delete_webhook"), tenant, id, &true, *version, *updated_at),
+        Change::InsertMessage(row) => insert_message(connection, row, position),
+        Change::InsertDelivery(row) => insert_delivery(connection, row),
+        Change::UpdateDelivery(progress) => update_delivery(connection, tenant, progress),
+        Change::InsertAttempt(row) => insert_attempt(connection, row, position),
+    }
+}
+
+fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<(), Error> {
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {
+    time.map(|time| time.timestamp_millis())
+}
+
+fn insert_webhook(connection: &Connection, row: &WebhookRow) -> Result<(), Error> {
+    execute(
+        connection,
+        sql!("insert_webhook"),
+        params![
+            row.tenant_id.as_str(),
+            row.id.to_string(),
+            serde_json::to_string(&row.config)?,
+            row.is_active,
+            serde_json::to_string(&row.secrets)?,
+            row.created_at.timestamp_millis(),
+            row.updated_at.timestamp_millis(),
+            row.version.cast_signed(),
+            row.is_deleted,
+        ],
+    )
+}
+
+fn update_webhook(
+    connection: &Connection,
+    sql: &str,
+    tenant: &str,
+    id: &impl ToString,
+    value: &dyn rusqlite::ToSql,
+    version: u64,
+    updated_at: DateTime<Utc>,
+) -> Result<(), Error> {
+    let id = id.to_string();
+    execute(
+        connection,
+        sql,
+        params![tenant, id, value, version.cast_signed(), updated_at.timestamp_millis()],
+    )
+}
+
+fn insert_message(connection: &Connection, row: &MessageRow, position: i64) -> Result<(), Error> {
+    let not_delivered = if row.not_delivered.is_empty() {
+        "[]".to_owned()
+    } else {
+        serde_json::to_string(&row.not_delivered)?
+    };
+    execute(
+        connection,
+        sql!("insert_message"),
+        params![
+            row.tenant_id.as_str(),
+            row.id.to_string(),
+            position,
+            row.topic.as_str(),
+            row.timestamp.timestamp_millis(),
+            row.accepted_at.timestamp_millis(),
+            row.ordering_key,
+            row.body_bytes.cast_signed(),
+            row.body_sha256,
+            row.idempotency.as_ref().map(|idempotency| &idempotency.key),
+            row.idempotency.as_ref().map(|idempotency| &idempotency.content_sha256),
+            row.deliveries,
+            not_delivered,
+        ],
+    )
+}
+
+fn insert_delivery(connection: &Connection, row: &DeliveryRow) -> Result<(), Error> {
+    execute(
+        connection,
+        sql!("insert_delivery"),
+        params![
+            row.tenant_id.as_str(),
+            row.id.to_string(),
+            row.message_id.to_string(),
+            row.webhook_id.to_string(),
+            row.topic.as_str(),
+            row.trigger.as_str(),
+            row.status.as_str(),
+            row.attempts,
+            row.created_at.timestamp_millis(),
+            millis(row.next_attempt_at),
+        ],
+    )
+}
+
+fn update_delivery(connection: &Connection, tenant: &str, progress: &DeliveryProgress) -> Result<(), Error> {
+    let id = progress.id.to_string();
+    let status = progress.status.as_str();
+    let next_attempt_at = millis(progress.next_attempt_at);
+    let completed_at = millis(progress.completed_at);
+    let Some(last) = &progress.last else {
+        return execute(
+            connection,
+            sql!("cancel_delivery"),
+            params![tenant, id, status, next_attempt_at, completed_at],
+        );
+    };
+    execute(
+        connection,
+        sql!("update_delivery"),
+        params![
+            tenant,
+            id,
+            status,
+            next_attempt_at,
+            completed_at,
+            last.number,
+            last.response_status,
+            last.error.as_ref().map(|error| error.code.as_str()),
+            last.error.as_ref().map(|error| &error.message),
+        ],
+    )
+}
+
+fn insert_attempt(connection: &Connection, row: &AttemptRow, position: i64) -> Result<(), Error> {
+    let headers = match &row.response {
+        Some(response) => Some(serde_json::to_string(&response.headers)?),
+        None => None,
+    };
+    execute(
+        connection,
+        sql!("insert_attempt"),
+        params![
+            row.tenant_id.as_str(),
+            row.id.to_string(),
+            position,
+            row.delivery_id.to_string(),
+            row.message_id.to_string(),
+            row.webhook_id.to_string(),
+            row.webhook_version.cast_signed(),
+            row.topic.as_str(),
+            row.number,
+            row.trigger.as_str(),
+            row.started_at.timestamp_millis(),
+            row.duration_ms.cast_signed(),
+            row.url,
+            row.response.as_ref().map(|response| response.status),
+            headers,
+            row.response.as_ref().is_some_and(|response| response.body_truncated),
+            row.error.as_ref().map(|error| error.code.as_str()),
+            row.error.as_ref().map(|error| &error.message),
+        ],
+    )
+}

@@ -1,0 +1,52 @@
+//! Brings the tables up to date, one numbered step after the other.
+
+use rusqlite::Connection;
+
+use crate::store::Error;
+
+/// All steps; the schema's version is how many of them were taken. Every engine has steps of the
+/// same names.
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/sqlite/0001_create_ledger.sql"),
+    include_str!("../migrations/sqlite/0002_create_views.sql"),
+];
+
+/// Takes the steps that are missing, each in a transaction of its own.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = MIGRATIONS.len() as i64;
+    if found > known {
+        return Err(Error::NewerSchema { found, known });
+    }
+    for (index, step) in MIGRATIONS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_taken_once() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        let events: i64 = connection
+            .query_row("SELECT count(*) FROM events", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(events, 0);
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.pragma_update(None, "user_version", 1000).unwrap();
+        let error = migrate(&mut connection).unwrap_err();
+        assert!(matches!(error, Error::NewerSchema { found: 1000, .. }), "{error}");
+    }
+}

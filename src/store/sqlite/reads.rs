@@ -1,0 +1,287 @@
+//! What the engine answers.
+
+use std::fmt::Display;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cqrs_es::persist::SerializedEvent;
+use hookledger_domain::{
+    ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
+    tenant::TenantId,
+};
+use hookledger_projections::{
+    query::{AttemptFilter, DeliveryFilter, Page, Rows},
+    rows::{DeliveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
+};
+use sqlx::{Row, sqlite::SqliteRow};
+use tokio::sync::{mpsc::error::TrySendError, oneshot};
+
+use super::{Sqlite, filters, rows, writer::Task};
+use crate::store::{
+    Commit, Error, LoggedAttempt, Message,
+    engine::{Engine, Waiting},
+    views::PAGE_BODY_BYTES_MAX,
+};
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
+    };
+}
+
+impl Sqlite {
+    async fn ask(&self, task: Task, answer: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
+        self.tasks.try_send(task).map_err(|error| match error {
+            TrySendError::Full(_) => Error::Busy,
+            TrySendError::Closed(_) => Error::unavailable("the ledger is closed"),
+        })?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Error::unavailable("the ledger's writer has stopped")))
+    }
+
+    async fn one<T>(
+        &self,
+        sql: &'static str,
+        values: &[&str],
+        read: impl Fn(&SqliteRow) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let mut query = sqlx::query(sql);
+        for value in values {
+            query = query.bind(*value);
+        }
+        let row = query.fetch_optional(&self.readers).await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    async fn page<T, Id: Display>(
+        &self,
+        sql: &'static str,
+        first: &str,
+        page: &Page<Id>,
+        read: impl Fn(&SqliteRow) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let rows = sqlx::query(sql)
+            .bind(first)
+            .bind(page.after.as_ref().map(ToString::to_string))
+            .bind(i64::from(page.limit) + 1)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Reads the body and the deliveries of a message whose row was read.
+    async fn complete(&self, row: SqliteRow) -> Result<Message, Error> {
+        let row = rows::message(&row)?;
+        let body = self.message_body(&row.tenant_id, row.id).await?;
+        let deliveries = sqlx::query(sql!("select_deliveries_of_message"))
+            .bind(row.tenant_id.as_str())
+            .bind(row.id.to_string())
+            .fetch_all(&self.readers)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok((
+                    rows::parsed(row, "id")?,
+                    rows::parsed(row, "webhook_id")?,
+                    rows::delivery_status(row)?,
+                ))
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Message {
+            row,
+            body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
+            deliveries,
+        })
+    }
+
+    async fn complete_optional(&self, row: Option<SqliteRow>) -> Result<Option<Message>, Error> {
+        match row {
+            Some(row) => self.complete(row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl Engine for Sqlite {
+    async fn commit(&self, commit: Commit) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Task::Commit { commit, reply }, answer).await
+    }
+
+    async fn check_writable(&self) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Task::Check { reply }, answer).await
+    }
+
+    async fn close(&self) {
+        // A full queue is no reason not to close: this waits for its turn.
+        let _ = self.tasks.send(Task::Close).await;
+        let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
+        if let Some(writer) = writer {
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        self.readers.close().await;
+    }
+
+    async fn events_of(&self, aggregate_type: &str, ids: &[String]) -> Result<Vec<SerializedEvent>, Error> {
+        let rows = sqlx::query(sql!("select_events_of"))
+            .bind(aggregate_type)
+            .bind(serde_json::to_string(ids)?)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(rows::event).collect()
+    }
+
+    async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRow>, Error> {
+        self.one(sql!("select_tenant"), &[id.as_str()], rows::tenant).await
+    }
+
+    async fn tenants(&self, page: Page<TenantId>) -> Result<Rows<TenantRow, TenantId>, Error> {
+        let rows = self.page(sql!("select_tenants"), "", &page, rows::tenant).await?;
+        Ok(Rows::cut(rows, page.limit, |row| row.id.clone()))
+    }
+
+    async fn token(&self, id: TokenId) -> Result<Option<(TokenRow, TenantRow)>, Error> {
+        let read = |row: &SqliteRow| Ok((rows::token(row)?, rows::tenant(row)?));
+        self.one(sql!("select_token"), &[&id.to_string()], read).await
+    }
+
+    async fn tokens(&self, tenant: &TenantId, page: Page<TokenId>) -> Result<Rows<TokenRow, TokenId>, Error> {
+        let rows = self
+            .page(sql!("select_tokens"), tenant.as_str(), &page, rows::token)
+            .await?;
+        Ok(Rows::cut(rows, page.limit, |row| row.id))
+    }
+
+    async fn topics(&self) -> Result<Vec<TopicRow>, Error> {
+        let rows = sqlx::query(sql!("select_topics")).fetch_all(&self.readers).await?;
+        rows.iter().map(rows::topic).collect()
+    }
+
+    async fn webhook(&self, tenant: &TenantId, id: WebhookId) -> Result<Option<WebhookRow>, Error> {
+        let id = id.to_string();
+        self.one(sql!("select_webhook"), &[tenant.as_str(), &id], rows::webhook).await
+    }
+
+    async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>, Error> {
+        let rows = sqlx::query(sql!("select_webhooks"))
+            .bind(tenant.as_str())
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(rows::webhook).collect()
+    }
+
+    async fn message(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Message>, Error> {
+        let row = sqlx::query(sql!("select_message"))
+            .bind(tenant.as_str())
+            .bind(id.to_string())
+            .fetch_optional(&self.readers)
+            .await?;
+        self.complete_optional(row).await
+    }
+
+    async fn message_by_key(&self, tenant: &TenantId, key: &str) -> Result<Option<Message>, Error> {
+        let row = sqlx::query(sql!("select_message_by_key"))
+            .bind(tenant.as_str())
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await?;
+        self.complete_optional(row).await
+    }
+
+    async fn messages(&self, tenant: &TenantId, page: Page<MessageId>) -> Result<Rows<Message, MessageId>, Error> {
+        let found = sqlx::query(sql!("select_messages"))
+            .bind(tenant.as_str())
+            .bind(page.after.map(|id| id.to_string()))
+            .bind(i64::from(page.limit) + 1)
+            .fetch_all(&self.readers)
+            .await?;
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        let mut limit = page.limit;
+        for row in found {
+            let message = self.complete(row).await?;
+            bytes += message.row.body_bytes;
+            messages.push(message);
+            let read = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+            if bytes > PAGE_BODY_BYTES_MAX && read > 1 {
+                // The one just read only shows that there are more.
+                limit = limit.min(read - 1);
+                break;
+            }
+        }
+        Ok(Rows::cut(messages, limit, |message| message.row.id))
+    }
+
+    async fn message_body(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Bytes>, Error> {
+        let id = id.to_string();
+        let read = |row: &SqliteRow| Ok(Bytes::from(row.try_get::<String, _>("text")?));
+        self.one(sql!("select_message_body"), &[tenant.as_str(), &id], read).await
+    }
+
+    async fn delivery(&self, tenant: &TenantId, id: DeliveryId) -> Result<Option<DeliveryRow>, Error> {
+        let id = id.to_string();
+        self.one(sql!("select_delivery"), &[tenant.as_str(), &id], rows::delivery).await
+    }
+
+    async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        filter: &DeliveryFilter,
+        page: Page<DeliveryId>,
+    ) -> Result<Rows<DeliveryRow, DeliveryId>, Error> {
+        let mut query = filters::deliveries(tenant, filter, page);
+        let found = query.build().fetch_all(&self.readers).await?;
+        let rows = found.iter().map(rows::delivery).collect::<Result<_, _>>()?;
+        Ok(Rows::cut(rows, page.limit, |row: &DeliveryRow| row.id))
+    }
+
+    async fn attempts(
+        &self,
+        tenant: &TenantId,
+        filter: &AttemptFilter,
+        page: Page<AttemptId>,
+    ) -> Result<Rows<LoggedAttempt, AttemptId>, Error> {
+        let mut query = filters::attempts(tenant, filter, page);
+        let found = query.build().fetch_all(&self.readers).await?;
+        let rows = found.iter().map(rows::attempt).collect::<Result<_, _>>()?;
+        Ok(Rows::cut(rows, page.limit, |attempt: &LoggedAttempt| attempt.row.id))
+    }
+
+    async fn next_waiting(&self, after: Option<(&TenantId, WebhookId)>) -> Result<Option<Waiting>, Error> {
+        let (tenant, webhook) = match after {
+            Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
+            None => ("", String::new()),
+        };
+        let read = |row: &SqliteRow| {
+            Ok(Waiting {
+                tenant_id: rows::parsed(row, "tenant_id")?,
+                webhook_id: rows::parsed(row, "webhook_id")?,
+                due_at: rows::time(row, "next_attempt_at")?,
+            })
+        };
+        self.one(sql!("select_next_waiting"), &[tenant, &webhook], read).await
+    }
+
+    async fn due_ids(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        only_tests: bool,
+        limit: u32,
+    ) -> Result<Vec<String>, Error> {
+        let sql = if only_tests {
+            sql!("select_due_test_ids")
+        } else {
+            sql!("select_due_ids")
+        };
+        let rows = sqlx::query(sql)
+            .bind(tenant.as_str())
+            .bind(webhook.to_string())
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    }
+}

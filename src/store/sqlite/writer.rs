@@ -1,0 +1,192 @@
+//! The one writer: joins the commits that wait into one transaction, so that they share a sync.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::apply::apply;
+use crate::{
+    metrics::Metrics,
+    store::{
+        Error,
+        commit::{Commit, EventRow},
+    },
+};
+
+const INSERT_EVENT: &str = include_str!("../sql/sqlite/insert_event.sql");
+const INSERT_BODY: &str = include_str!("../sql/sqlite/insert_body.sql");
+
+/// The most commits of one transaction.
+const BATCH_COMMITS_MAX: usize = 256;
+/// A transaction takes no further commit once it has this many bytes: it bounds what one sync
+/// writes, and so how long the others wait.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Something for the writer to do.
+pub(super) enum Task {
+    /// Append.
+    Commit {
+        commit: Commit,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Say whether a write would work.
+    Check { reply: oneshot::Sender<Result<(), Error>> },
+    /// Stop after what came before.
+    Close,
+}
+
+struct Waiting {
+    commit: Commit,
+    reply: oneshot::Sender<Result<(), Error>>,
+}
+
+/// Owns the only connection that writes.
+pub(super) struct Writer {
+    connection: Connection,
+    position: i64,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let position =
+            connection.query_row("SELECT coalesce(max(position), 0) FROM events", [], |row| {
+                row.get(0)
+            })?;
+        Ok(Self {
+            connection,
+            position,
+            metrics,
+        })
+    }
+
+    /// Works until it is told to close or nobody is left to tell it anything.
+    pub(super) fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
+        let mut is_open = true;
+        while is_open {
+            let Some(first) = tasks.blocking_recv() else {
+                break;
+            };
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            let mut next = Some(first);
+            while let Some(task) = next.take() {
+                match task {
+                    Task::Commit { commit, reply } => {
+                        bytes += commit.weight();
+                        batch.push(Waiting { commit, reply });
+                    }
+                    Task::Check { reply } => drop(reply.send(self.check())),
+                    Task::Close => is_open = false,
+                }
+                if is_open && batch.len() < BATCH_COMMITS_MAX && bytes < BATCH_BYTES_MAX {
+                    next = tasks.try_recv().ok();
+                }
+            }
+            if !batch.is_empty() {
+                self.write(batch);
+            }
+        }
+    }
+
+    /// Writes a batch and answers each of its commits. A commit that was too late fails alone:
+    /// the batch is written again without it.
+    fn write(&mut self, mut batch: Vec<Waiting>) {
+        loop {
+            match self.try_write(&batch) {
+                Ok(position) => {
+                    self.position = position;
+                    self.metrics.commit_batches.inc();
+                    self.metrics.commits.inc_by(batch.len() as u64);
+                    for waiting in batch {
+                        // Whoever asked may have gone away; the commit stands all the same.
+                        drop(waiting.reply.send(Ok(())));
+                    }
+                    return;
+                }
+                Err((index, Error::Conflict)) if index < batch.len() => {
+                    let late = batch.remove(index);
+                    drop(late.reply.send(Err(Error::Conflict)));
+                    if batch.is_empty() {
+                        return;
+                    }
+                }
+                Err((_, error)) => {
+                    tracing::error!(%error, commits = batch.len(), "cannot write to the ledger");
+                    for waiting in batch {
+                        drop(waiting.reply.send(Err(error.clone())));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One transaction. On failure says which commit it was, or one past the last if it was the
+    /// transaction itself; nothing is written then.
+    fn try_write(&mut self, batch: &[Waiting]) -> Result<i64, (usize, Error)> {
+        let outside = |error: rusqlite::Error| match Error::from(error) {
+            Error::Conflict => (batch.len(), Error::unavailable("unexpected conflict")),
+            other => (batch.len(), other),
+        };
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(outside)?;
+        let mut position = self.position;
+        for (index, waiting) in batch.iter().enumerate() {
+            append(&transaction, &waiting.commit, &mut position).map_err(|error| (index, error))?;
+        }
+        transaction.commit().map_err(outside)?;
+        Ok(position)
+    }
+
+    fn check(&mut self) -> Result<(), Error> {
+        // Takes the write lock and touches the log without leaving anything behind.
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.rollback()?;
+        Ok(())
+    }
+}
+
+fn append(connection: &Connection, commit: &Commit, position: &mut i64) -> Result<(), Error> {
+    for event in &commit.events {
+        *position += 1;
+        insert_event(connection, commit, event, *position)?;
+        for change in &event.changes {
+            apply(connection, commit.tenant.as_ref(), *position, change)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert_event(
+    connection: &Connection,
+    commit: &Commit,
+    event: &EventRow,
+    position: i64,
+) -> Result<(), Error> {
+    let tenant = commit.tenant.as_ref().map(|tenant| tenant.as_str());
+    connection.prepare_cached(INSERT_EVENT)?.execute(params![
+        position,
+        event.aggregate_type,
+        event.aggregate_id,
+        event.sequence.cast_signed(),
+        event.event_type,
+        event.event_version,
+        event.payload,
+        event.metadata,
+        tenant,
+        commit.recorded_at.timestamp_millis(),
+    ])?;
+    if let Some(body) = &event.body {
+        let text = std::str::from_utf8(body).map_err(Error::corrupt)?;
+        connection
+            .prepare_cached(INSERT_BODY)?
+            .execute(params![position, tenant.unwrap_or_default(), text])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hookledger_domain::{
+    delivery::Status,
+    ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
+    tenant::TenantId,
+};
+use hookledger_projections::{
+    query::{AttemptFilter, DeliveryFilter, Page, Rows},
+    rows::{AttemptRow, DeliveryRow, MessageRow, TenantRow, TokenRow, TopicRow, WebhookRow},
+};
+
+use super::{Error, Waiting, engine::Engine};
+
+/// How many bytes of bodies a page of messages holds at most, beyond its first message.
+pub(super) const PAGE_BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// A message with its body and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The message itself.
+    pub row: MessageRow,
+    /// The exact text that is signed and sent; `None` once erased.
+    pub body: Option<String>,
+    /// Its deliveries in the order in which they were made.
+    pub deliveries: Vec<(DeliveryId, WebhookId, Status)>,
+}
+
+/// An attempt with what came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedAttempt {
+    /// The attempt itself.
+    pub row: AttemptRow,
+    /// The body of the answer, as far as it is kept; `None` if it was empty or there was none.
+    pub response_body: Option<String>,
+}
+
+/// Asks the views. Every query names the tenant whose rows it may see.
+///
+/// All of them fail with [`Error::Unavailable`] when the database cannot be asked, and with
+/// [`Error::Corrupt`] when a row cannot be read.
+#[derive(Clone)]
+pub struct Views {
+    engine: Arc<dyn Engine>,
+}
+
+macro_rules! queries {
+    ($($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+        impl Views {
+            $($(#[$doc])*
+            pub async fn $name(&self, $($argument: $type),*) -> Result<$answer, Error> {
+                self.engine.$name($($argument),*).await
+            })+
+        }
+    };
+}
+
+queries! {
+    /// A tenant.
+    tenant(id: &TenantId) -> Option<TenantRow>;
+    /// The tenants, by descending id.
+    tenants(page: Page<TenantId>) -> Rows<TenantRow, TenantId>;
+    /// A live token and its tenant.
+    token(id: TokenId) -> Option<(TokenRow, TenantRow)>;
+    /// A tenant's live tokens, the newest first.
+    tokens(tenant: &TenantId, page: Page<TokenId>) -> Rows<TokenRow, TokenId>;
+    /// The custom topics.
+    topics() -> Vec<TopicRow>;
+    /// A webhook, also a deleted one.
+    webhook(tenant: &TenantId, id: WebhookId) -> Option<WebhookRow>;
+    /// All webhooks of a tenant that are not deleted, the newest first.
+    webhooks(tenant: &TenantId) -> Vec<WebhookRow>;
+    /// A message.
+    message(tenant: &TenantId, id: MessageId) -> Option<Message>;
+    /// The message that was published with this idempotency key.
+    message_by_key(tenant: &TenantId, key: &str) -> Option<Message>;
+    /// A tenant's messages, the newest first. A page ends early when its bodies grow large.
+    messages(tenant: &TenantId, page: Page<MessageId>) -> Rows<Message, MessageId>;
+    /// The body of a message; `None` once erased.
+    message_body(tenant: &TenantId, id: MessageId) -> Option<Bytes>;
+    /// A delivery.
+    delivery(tenant: &TenantId, id: DeliveryId) -> Option<DeliveryRow>;
+    /// A tenant's deliveries, the newest first.
+    deliveries(tenant: &TenantId, filter: &DeliveryFilter, page: Page<DeliveryId>)
+        -> Rows<DeliveryRow, DeliveryId>;
+    /// A tenant's attempts, the newest first.
+    attempts(tenant: &TenantId, filter: &AttemptFilter, page: Page<AttemptId>)
+        -> Rows<LoggedAttempt, AttemptId>;
+    /// Whether a write would work now.
+    check_writable() -> ();
+}
+
+impl Views {
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// The first webhook after `after`, in the order of tenants and webhooks, that has pending
+    /// deliveries.
+    pub async fn next_waiting(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+    ) -> Result<Option<Waiting>, Error> {
+        self.engine.next_waiting(after).await
+    }
+
+    /// The webhooks of one tenant that have pending deliveries.
+    pub async fn waiting_of(&self, tenant: &TenantId) -> Result<Vec<Waiting>, Error> {
+        let mut found = Vec::new();
+        let mut after = WebhookId::default();
+        while let Some(waiting) = self.engine.next_waiting(Some((tenant, after))).await? {
+            if waiting.tenant_id != *tenant {
+                break;
+            }
+            after = waiting.webhook_id;
+            found.push(waiting);
+        }
+        Ok(found)
+    }
+}

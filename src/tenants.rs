@@ -1,0 +1,191 @@
+//! One actor per tenant that has something to do: it is the one writer of its tenant's deliveries,
+//! matches messages against webhooks, and sends what is due.
+//!
+//! [`Tenants`] is the handle that everybody else holds. [`directory`](self::directory) starts and
+//! retires the actors, an actor ([`actor`](self::actor)) keeps a [`lane`] for each webhook with
+//! something to send, and [`attempt`] runs one try from start to end.
+
+mod accept;
+mod actor;
+mod attempt;
+mod bodies;
+mod commands;
+mod directory;
+mod error;
+mod lane;
+mod live;
+mod publish;
+mod slots;
+
+pub use attempt::hex;
+pub use commands::RevealedSecrets;
+pub use error::Error;
+pub use publish::{Publish, Published};
+
+use std::{
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
+    time::Duration,
+};
+
+use hookledger_domain::{clock::Clock, retry::Schedule, target::Policy, topic::Catalogue, webhook};
+use tokio::sync::Semaphore;
+
+use crate::{
+    entropy::Ids,
+    metrics::Metrics,
+    outbound::Sender,
+    store::{self, Ledger, Views},
+    vault::Vault,
+};
+
+/// What the actors work with.
+pub struct Options {
+    /// Where events go.
+    pub ledger: Ledger,
+    /// Where rows come from.
+    pub views: Views,
+    /// Opens and seals secrets.
+    pub vault: Vault,
+    /// Makes the attempts.
+    pub sender: Sender,
+    /// Where deliveries may go.
+    pub policy: Arc<Policy>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// When failed deliveries are tried again, unless the webhook says otherwise.
+    pub schedule: Schedule,
+    /// How many attempts may run at one time.
+    pub limits: Limits,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where attempts run.
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// How many attempts may run at one time.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// In the whole process.
+    pub in_flight: usize,
+    /// For one tenant.
+    pub in_flight_per_tenant: usize,
+    /// For one webhook.
+    pub in_flight_per_webhook: usize,
+}
+
+/// Actors that may read their webhooks at one time, so that a start with many tenants that are due
+/// leaves room for requests.
+const STARTS_MAX: usize = 32;
+/// Lanes that may be refilled at one time, likewise.
+const LOADS_MAX: usize = 2;
+
+/// What all actors share.
+pub(crate) struct Shared {
+    ledger: Ledger,
+    views: Views,
+    vault: Vault,
+    sender: Sender,
+    policy: Arc<Policy>,
+    clock: Arc<dyn Clock>,
+    schedule: Schedule,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    runtime: tokio::runtime::Handle,
+    ids: Ids,
+    catalogue: RwLock<Arc<Catalogue>>,
+    slots: slots::Slots,
+    bodies: bodies::Bodies,
+    starts: Semaphore,
+    loads: Semaphore,
+    is_stopping: AtomicBool,
+}
+
+impl Shared {
+    fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn rules(&self) -> webhook::Rules {
+        webhook::Rules {
+            policy: self.policy.clone(),
+            catalogue: self.catalogue(),
+        }
+    }
+
+    async fn reload_catalogue(&self) -> Result<(), store::Error> {
+        let custom = self.views.topics().await?;
+        let catalogue = Catalogue::new(custom.into_iter().map(|row| (row.name, row.description)));
+        *self
+            .catalogue
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
+        Ok(())
+    }
+}
+
+/// The handle to all tenants. Cheap to clone.
+#[derive(Clone)]
+pub struct Tenants {
+    shared: Arc<Shared>,
+    directory: directory::Directory,
+}
+
+impl Tenants {
+    /// Reads what is waiting and goes on with it. Costs the webhooks that have something waiting,
+    /// not the deliveries.
+    ///
+    /// Must be called within an actix system.
+    pub async fn start(options: Options) -> Result<Self, store::Error> {
+        let shared = Arc::new(Shared {
+            slots: slots::Slots::new(options.limits.in_flight),
+            ledger: options.ledger,
+            views: options.views,
+            vault: options.vault,
+            sender: options.sender,
+            policy: options.policy,
+            clock: options.clock,
+            schedule: options.schedule,
+            limits: options.limits,
+            metrics: options.metrics,
+            runtime: options.runtime,
+            ids: Ids::default(),
+            catalogue: RwLock::new(Arc::new(Catalogue::new([]))),
+            bodies: bodies::Bodies::default(),
+            starts: Semaphore::new(STARTS_MAX),
+            loads: Semaphore::new(LOADS_MAX),
+            is_stopping: AtomicBool::new(false),
+        });
+        shared.reload_catalogue().await?;
+        let directory = directory::Directory::start(shared.clone()).await?;
+        Ok(Self { shared, directory })
+    }
+
+    /// The topics that exist now.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.shared.catalogue()
+    }
+
+    /// Starts no further attempts.
+    pub fn start_stopping(&self) {
+        self.directory.start_stopping();
+    }
+
+    /// Whether no further attempts are started.
+    pub fn is_stopping(&self) -> bool {
+        self.directory.is_stopping()
+    }
+
+    /// Whether the threads of the actors do their work: each answers within a second.
+    pub async fn is_beating(&self) -> bool {
+        self.directory.is_beating().await
+    }
+
+    /// Starts no further attempts, and waits until those in flight are recorded, at most
+    /// `deadline`. Returns whether all were.
+    pub async fn stop(&self, deadline: Duration) -> bool {
+        self.directory.stop(deadline).await
+    }
+}

@@ -1,0 +1,118 @@
+//! Accepting a message: one commit with the message and all its deliveries.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use cqrs_es::{Aggregate, event_sink::EventSink};
+use hookledger_domain::{
+    actor::Origin,
+    delivery::{self, Delivery, Scheduled, attempt::Trigger},
+    ids::WebhookId,
+    message::{self, Accepted, FanOut, IdempotencyKey, Message},
+    tenant::TenantId,
+    topic::Topic,
+};
+
+use super::{Shared, lane::Entry, publish::Published};
+use crate::store::{Commit, Error, Stream};
+
+/// A message that is ready to be accepted.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What it is about.
+    pub topic: Topic,
+    /// When what it tells happened.
+    pub timestamp: DateTime<Utc>,
+    /// What it is kept in order by.
+    pub ordering_key: Option<String>,
+    /// The bytes that are signed and sent.
+    pub body: Bytes,
+    /// Their digest.
+    pub body_sha256: String,
+    /// What a repetition is recognised by.
+    pub idempotency: Option<IdempotencyKey>,
+    /// For a test: the one webhook that gets it.
+    pub only: Option<WebhookId>,
+    /// What its deliveries are triggered by.
+    pub trigger: Trigger,
+}
+
+/// An accepted message and what is to be sent now.
+pub struct Fresh {
+    /// What the publisher is told.
+    pub published: Published,
+    /// The deliveries, each with its webhook.
+    pub entries: Vec<(WebhookId, Entry)>,
+}
+
+/// Decides message and deliveries and appends them together.
+pub async fn accept(
+    shared: &Shared,
+    tenant: &TenantId,
+    prepared: Prepared,
+    fan_out: FanOut,
+    origin: &Origin,
+) -> Result<Fresh, Error> {
+    let now = shared.clock.now();
+    let id = shared.ids.message(now);
+    let published = Published {
+        id,
+        topic: prepared.topic.clone(),
+        timestamp: prepared.timestamp,
+        deliveries: u32::try_from(fan_out.deliveries.len()).unwrap_or(u32::MAX),
+        duplicate: false,
+    };
+    let recipients = fan_out.deliveries.clone();
+    let accepted = Accepted {
+        tenant_id: tenant.clone(),
+        topic: prepared.topic.clone(),
+        timestamp: prepared.timestamp,
+        ordering_key: prepared.ordering_key,
+        body_bytes: prepared.body.len() as u64,
+        body_sha256: prepared.body_sha256,
+        idempotency: prepared.idempotency,
+        fan_out,
+    };
+    let mut commit = Commit::new(origin, now);
+    let (_, event) = decide(Message::default(), message::Command::Accept(accepted)).await?;
+    commit.push_with_body(id, 1, &event.into(), Some(prepared.body.clone()))?;
+    commit.because_of(id);
+    let body = shared.bodies.keep(prepared.body);
+    let mut entries = Vec::with_capacity(recipients.len());
+    for recipient in recipients {
+        let command = delivery::Command::Schedule(Scheduled {
+            tenant_id: tenant.clone(),
+            message_id: id,
+            webhook_id: recipient.webhook_id,
+            topic: prepared.topic.clone(),
+            trigger: prepared.trigger,
+            due_at: now,
+        });
+        let (state, event) = decide(Delivery::default(), command).await?;
+        commit.push(recipient.delivery_id, 1, &event.into())?;
+        let entry = Entry {
+            id: recipient.delivery_id,
+            stream: Stream { state, sequence: 1 },
+            body: body.clone(),
+        };
+        entries.push((recipient.webhook_id, entry));
+    }
+    shared.ledger.commit(commit).await?;
+    shared.metrics.messages_accepted.inc();
+    Ok(Fresh { published, entries })
+}
+
+/// Lets a new aggregate decide a command that gives one event.
+async fn decide<A>(mut aggregate: A, command: A::Command) -> Result<(A, A::Event), Error>
+where
+    A: Aggregate<Services = ()>,
+    A::Error: 'static,
+{
+    let sink = EventSink::default();
+    aggregate
+        .handle(command, &(), &sink)
+        .await
+        .map_err(Error::corrupt)?;
+    let event = sink.collect().await.pop();
+    let event = event.ok_or_else(|| Error::corrupt("a command gave no event"))?;
+    Ok((aggregate, event))
+}

@@ -1,0 +1,511 @@
+//! A tenant's actor: a thin shell that brings messages to the state and lets plain async code do
+//! what takes time. It never waits for the network or the disk itself.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use chrono::{DateTime, Utc};
+use hookledger_domain::{
+    actor::Origin,
+    delivery::Delivery,
+    ids::{DeliveryId, WebhookId},
+    message::{self, FanOut, Recipient},
+    tenant::TenantId,
+    webhook::Webhook,
+};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Error, Shared,
+    accept::{Prepared, accept},
+    directory::Directory,
+    lane::{Entry, Lane, Load, Mode},
+    live::LiveWebhook,
+    publish::Published,
+    slots::Slot,
+};
+use crate::store::{self, Stream};
+
+mod dispatch;
+
+/// How long an actor with nothing to do stays.
+const IDLE: Duration = Duration::from_secs(60);
+/// Messages of a batch whose commits are under way at one time.
+const BATCH_COMMITS_MAX: usize = 64;
+
+/// The actor.
+pub struct TenantActor {
+    tenant: TenantId,
+    shared: Arc<Shared>,
+    directory: Directory,
+    /// Messages in the mailbox that count.
+    waiting: Arc<AtomicUsize>,
+    tasks: TaskTracker,
+    webhooks: BTreeMap<WebhookId, Arc<LiveWebhook>>,
+    is_suspended: bool,
+    lanes: HashMap<WebhookId, Lane>,
+    /// Lanes that have something to send, in turn.
+    runnable: VecDeque<WebhookId>,
+    is_runnable: HashSet<WebhookId>,
+    /// When lanes want to be looked at.
+    wakes: BTreeSet<(DateTime<Utc>, WebhookId)>,
+    wake_of: HashMap<WebhookId, DateTime<Utc>>,
+    timer: Option<(DateTime<Utc>, SpawnHandle)>,
+    /// Slots that were handed over and are not used yet.
+    slots: Vec<Slot>,
+    in_flight: usize,
+    last_busy: Instant,
+    is_retired: bool,
+}
+
+/// Accept messages.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Accept {
+    /// The messages.
+    pub batch: Vec<Prepared>,
+    /// Who publishes them.
+    pub origin: Origin,
+    /// Gets what became of each; with a test its delivery.
+    pub reply: oneshot::Sender<Result<Accepted, Error>>,
+    /// Keeps the number of waiting requests within its bound.
+    pub permit: OwnedSemaphorePermit,
+}
+
+/// What became of each message of a batch, with its first delivery.
+pub type Accepted = Vec<Result<(Published, Option<DeliveryId>), store::Error>>;
+
+/// A webhook is like this now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Refresh {
+    /// Which webhook.
+    pub id: WebhookId,
+    /// How it is.
+    pub stream: Stream<Webhook>,
+    /// Told when it is known.
+    pub reply: oneshot::Sender<()>,
+}
+
+/// The tenant is suspended or is not any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Suspend {
+    /// Which of the two.
+    pub is_suspended: bool,
+    /// Told when it is known.
+    pub reply: oneshot::Sender<()>,
+}
+
+/// Deliveries were accepted and may be sent.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Offer(Vec<(WebhookId, Entry)>);
+
+/// An attempt is over and recorded.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Done {
+    webhook: WebhookId,
+    delivery: DeliveryId,
+    again: Option<Entry>,
+}
+
+/// An attempt panicked.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Broken;
+
+/// A part of the view was read.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Loaded {
+    webhook: WebhookId,
+    load: Load,
+    entries: Result<Vec<Entry>, store::Error>,
+}
+
+/// It is the tenant's turn to have one more attempt.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Granted(Slot);
+
+/// What an actor reads when it starts.
+struct Beginning {
+    is_suspended: bool,
+    webhooks: Vec<(WebhookId, LiveWebhook)>,
+    waiting: Vec<store::Waiting>,
+}
+
+impl TenantActor {
+    /// An actor that has read nothing yet.
+    pub fn new(
+        tenant: TenantId,
+        shared: Arc<Shared>,
+        directory: Directory,
+        waiting: Arc<AtomicUsize>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self {
+            tenant,
+            shared,
+            directory,
+            waiting,
+            tasks,
+            webhooks: BTreeMap::new(),
+            is_suspended: false,
+            lanes: HashMap::new(),
+            runnable: VecDeque::new(),
+            is_runnable: HashSet::new(),
+            wakes: BTreeSet::new(),
+            wake_of: HashMap::new(),
+            timer: None,
+            slots: Vec::new(),
+            in_flight: 0,
+            last_busy: Instant::now(),
+            is_retired: false,
+        }
+    }
+
+    fn begin(&mut self, beginning: Beginning, ctx: &mut Context<Self>) {
+        self.is_suspended = beginning.is_suspended;
+        self.webhooks = beginning
+            .webhooks
+            .into_iter()
+            .map(|(id, webhook)| (id, Arc::new(webhook)))
+            .collect();
+        for waiting in beginning.waiting {
+            let lane = self.new_lane(waiting.webhook_id, Some(waiting.due_at));
+            self.lanes.insert(waiting.webhook_id, lane);
+            self.look_at(waiting.webhook_id, ctx);
+        }
+        self.pump(ctx);
+    }
+
+    fn new_lane(&self, id: WebhookId, rest: Option<DateTime<Utc>>) -> Lane {
+        let limit = self.shared.limits.in_flight_per_webhook;
+        match self.webhooks.get(&id) {
+            Some(webhook) => Lane::new(
+                webhook.mode(),
+                webhook.in_flight_max(limit),
+                webhook.webhook().config().rate_limit,
+                rest,
+            ),
+            // Pending deliveries of a webhook that is not there are those of a deleted one.
+            None => Lane::new(Mode::Cancel, limit, None, rest),
+        }
+    }
+
+    /// Decides who gets a message; nobody but a test's webhook gets a test.
+    fn fan_out(&self, item: &Prepared) -> FanOut {
+        let now = self.shared.clock.now();
+        let delivery_id = || self.shared.ids.delivery(now);
+        match item.only {
+            None => {
+                let webhooks = self.webhooks.iter().map(|(id, webhook)| (*id, webhook.webhook()));
+                message::fan_out(&item.topic, webhooks, delivery_id)
+            }
+            Some(webhook_id) => FanOut {
+                deliveries: vec![Recipient {
+                    delivery_id: delivery_id(),
+                    webhook_id,
+                }],
+                not_delivered: Vec::new(),
+            },
+        }
+    }
+
+    /// Stops for good if there is nothing to do and nothing on its way here.
+    fn retire_if_idle(&mut self, ctx: &mut Context<Self>) {
+        let quiet = self.last_busy.elapsed();
+        let is_idle = quiet >= IDLE
+            && self.in_flight == 0
+            && self.tasks.is_empty()
+            && self.lanes.values().all(Lane::is_idle);
+        let wake_at = self.wakes.first().map(|(wake_at, _)| *wake_at);
+        let is_soon = wake_at.is_some_and(|wake_at| wake_at - self.shared.clock.now() < chrono::Duration::seconds(60));
+        if is_idle && !is_soon && self.directory.retire(&self.tenant, wake_at) {
+            self.is_retired = true;
+            ctx.stop();
+        } else {
+            let wait = IDLE.saturating_sub(quiet).max(Duration::from_secs(1));
+            ctx.run_later(wait, Self::retire_if_idle);
+        }
+    }
+
+    fn begun(&mut self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.last_busy = Instant::now();
+    }
+}
+
+impl Actor for TenantActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        let (shared, tenant, tasks) = (self.shared.clone(), self.tenant.clone(), self.tasks.clone());
+        let read = async move {
+            // What a predecessor had under way must be recorded before the view is read, or it
+            // would be sent twice.
+            tasks.close();
+            tasks.wait().await;
+            tasks.reopen();
+            read_beginning(&shared, &tenant).await
+        };
+        let begin = read.into_actor(self).map(|beginning, actor, ctx| match beginning {
+            Ok(beginning) => actor.begin(beginning, ctx),
+            Err(error) => {
+                tracing::warn!(%error, tenant = %actor.tenant, "a tenant's actor cannot start yet");
+                ctx.stop();
+            }
+        });
+        ctx.wait(begin);
+        ctx.run_later(IDLE, Self::retire_if_idle);
+    }
+}
+
+impl Drop for TenantActor {
+    fn drop(&mut self) {
+        if !self.is_retired && !self.directory.is_stopping() {
+            tracing::error!(tenant = %self.tenant, "a tenant's actor ended unexpectedly and is started anew");
+            self.directory.revive(self.tenant.clone());
+        }
+    }
+}
+
+async fn read_beginning(shared: &Shared, tenant: &TenantId) -> Result<Beginning, Error> {
+    let _permit = shared.starts.acquire().await.map_err(|_| Error::Unavailable)?;
+    let row = shared.views.tenant(tenant).await?;
+    let ids: Vec<String> = shared
+        .views
+        .webhooks(tenant)
+        .await?
+        .iter()
+        .map(|row| row.id.to_string())
+        .collect();
+    let now = shared.clock.now();
+    let mut webhooks = Vec::with_capacity(ids.len());
+    for (id, stream) in shared.ledger.load_many::<Webhook>(&ids).await? {
+        let id: WebhookId = id.parse().map_err(|_| Error::Internal)?;
+        if stream.state.exists() {
+            webhooks.push((id, LiveWebhook::open(&shared.vault, tenant, id, stream, now)?));
+        }
+    }
+    Ok(Beginning {
+        is_suspended: row.is_some_and(|row| row.is_suspended),
+        webhooks,
+        waiting: shared.views.waiting_of(tenant).await?,
+    })
+}
+
+impl Handler<Accept> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Accept, ctx: &mut Context<Self>) {
+        self.begun();
+        if self.is_suspended {
+            drop(message.reply.send(Err(Error::Suspended)));
+            return;
+        }
+        let items: Vec<(Prepared, FanOut)> = message
+            .batch
+            .into_iter()
+            .map(|item| {
+                let fan_out = self.fan_out(&item);
+                (item, fan_out)
+            })
+            .collect();
+        let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
+        let (origin, permit, reply) = (message.origin, message.permit, message.reply);
+        let work = async move {
+            let _permit = permit;
+            let mut accepted = Accepted::with_capacity(items.len());
+            let mut items = items.into_iter().peekable();
+            while items.peek().is_some() {
+                let commits: Vec<_> = items
+                    .by_ref()
+                    .take(BATCH_COMMITS_MAX)
+                    .map(|(item, fan_out)| accept(&shared, &tenant, item, fan_out, &origin))
+                    .collect();
+                let mut fresh = Vec::new();
+                for result in futures_util::future::join_all(commits).await {
+                    accepted.push(result.map(|message| {
+                        let first = message.entries.first().map(|(_, entry)| entry.id);
+                        fresh.extend(message.entries);
+                        (message.published, first)
+                    }));
+                }
+                addr.do_send(Offer(fresh));
+            }
+            // Whoever asked may have gone away; the messages are accepted all the same.
+            drop(reply.send(Ok(accepted)));
+        };
+        self.tasks.spawn_on(work, &self.shared.runtime);
+    }
+}
+
+impl Handler<Offer> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, Offer(entries): Offer, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        for (webhook, entry) in entries {
+            if !self.lanes.contains_key(&webhook) {
+                let lane = self.new_lane(webhook, None);
+                self.lanes.insert(webhook, lane);
+            }
+            if let Some(lane) = self.lanes.get_mut(&webhook) {
+                lane.offer(entry, now);
+            }
+            self.look_at(webhook, ctx);
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Done> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, done: Done, ctx: &mut Context<Self>) {
+        self.last_busy = Instant::now();
+        self.in_flight -= 1;
+        if let Some(lane) = self.lanes.get_mut(&done.webhook) {
+            lane.done(done.delivery, done.again, self.shared.clock.now());
+        }
+        self.look_at(done.webhook, ctx);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Broken> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Broken, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
+
+impl Handler<Loaded> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, loaded: Loaded, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
+        let Some(lane) = self.lanes.get_mut(&loaded.webhook) else {
+            return;
+        };
+        match loaded.entries {
+            Ok(entries) => lane.loaded(loaded.load, entries, now),
+            Err(error) => {
+                tracing::warn!(%error, tenant = %self.tenant, "cannot read what is due");
+                lane.load_failed(now + chrono::Duration::seconds(1));
+            }
+        }
+        self.look_at(loaded.webhook, ctx);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Granted> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, Granted(slot): Granted, ctx: &mut Context<Self>) {
+        self.slots.push(slot);
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Refresh> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Refresh, ctx: &mut Context<Self>) {
+        self.begun();
+        let (id, stream) = (message.id, message.stream);
+        let known = self.webhooks.get(&id).map_or(0, |webhook| webhook.version());
+        if stream.sequence > known {
+            self.replace(id, stream);
+        }
+        self.configure_lane(id, ctx);
+        self.pump(ctx);
+        drop(message.reply.send(()));
+    }
+}
+
+impl TenantActor {
+    fn replace(&mut self, id: WebhookId, stream: Stream<Webhook>) {
+        if !stream.state.exists() {
+            self.webhooks.remove(&id);
+            return;
+        }
+        let now = self.shared.clock.now();
+        match LiveWebhook::open(&self.shared.vault, &self.tenant, id, stream, now) {
+            Ok(webhook) => drop(self.webhooks.insert(id, Arc::new(webhook))),
+            Err(error) => tracing::error!(%error, webhook = %id, "a webhook's secrets cannot be opened"),
+        }
+    }
+
+    /// Brings a lane in line with its webhook. One that has no lane may have deliveries waiting
+    /// all the same, which the first load shows.
+    fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
+        let fresh = self.new_lane(id, Some(DateTime::UNIX_EPOCH));
+        let webhook = self.webhooks.get(&id);
+        let limit = self.shared.limits.in_flight_per_webhook;
+        match self.lanes.get_mut(&id) {
+            None => drop(self.lanes.insert(id, fresh)),
+            Some(lane) => match webhook {
+                Some(webhook) => lane.configure(
+                    webhook.mode(),
+                    webhook.in_flight_max(limit),
+                    webhook.webhook().config().rate_limit,
+                ),
+                None => lane.configure(Mode::Cancel, limit, None),
+            },
+        }
+        self.look_at(id, ctx);
+    }
+}
+
+impl Handler<Suspend> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Suspend, ctx: &mut Context<Self>) {
+        self.begun();
+        self.is_suspended = message.is_suspended;
+        let ids: Vec<WebhookId> = self.lanes.keys().copied().collect();
+        for id in ids {
+            self.look_at(id, ctx);
+        }
+        self.pump(ctx);
+        drop(message.reply.send(()));
+    }
+}
+
+/// Reads the part of the view that a lane asked for.
+async fn read_due(shared: &Shared, tenant: &TenantId, webhook: WebhookId, load: Load) -> Result<Vec<Entry>, store::Error> {
+    let _permit = shared
+        .loads
+        .acquire()
+        .await
+        .map_err(|_| store::Error::Busy)?;
+    let streams = shared
+        .ledger
+        .load_due::<Delivery>(tenant, webhook, load.only_tests, load.limit)
+        .await?;
+    Ok(streams
+        .into_iter()
+        .filter_map(|(id, stream)| {
+            Some(Entry {
+                id: id.parse().ok()?,
+                stream,
+                body: None,
+            })
+        })
+        .collect())
+}

@@ -1,0 +1,266 @@
+//! One attempt from start to end: send, decide what it means, record it. Plain async code that
+//! owns the delivery while it runs; the tenant's actor hears of it once, when it is recorded.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use cqrs_es::{Aggregate, event_sink::EventSink};
+use hookledger_domain::{
+    actor::Origin,
+    delivery::{
+        CancelReason, Command, Delivery, Status,
+        attempt::{Attempt, Failure, FailureCode, Outcome, ResponseHead},
+    },
+    ids::AttemptId,
+    tenant::TenantId,
+};
+use sha2::{Digest, Sha256};
+
+use super::{Shared, lane::Entry, live::LiveWebhook};
+use crate::{
+    outbound::{Envelope, Request},
+    store::{Commit, Error, Stream},
+};
+
+/// How long to wait before trying to record an outcome again; doubles up to the second value.
+const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Sends a delivery and records what came of it. Returns the delivery if it is still pending.
+pub async fn send(shared: &Shared, tenant: &TenantId, webhook: &LiveWebhook, entry: Entry) -> Option<Entry> {
+    let now = shared.clock.now();
+    let id = shared.ids.attempt(now);
+    let (outcome, url) = match body(shared, tenant, &entry).await {
+        Some(body) => try_once(shared, webhook, &entry, id, body).await,
+        None => (body_is_gone(), webhook.url().to_owned()),
+    };
+    count_attempt(shared, &outcome);
+    let (attempt, response_body) = attempt(webhook, &entry, id, url, outcome);
+    let command = Command::RecordAttempt {
+        attempt,
+        schedule: webhook.schedule(&shared.schedule),
+        random: crate::entropy::fraction(),
+    };
+    record(shared, tenant, "deliver", entry, command, response_body).await
+}
+
+fn count_attempt(shared: &Shared, outcome: &Outcome) {
+    let counter = match outcome.failure {
+        None => &shared.metrics.attempts_succeeded,
+        Some(_) => &shared.metrics.attempts_failed,
+    };
+    counter.inc();
+}
+
+fn count_end(shared: &Shared, status: Status) {
+    let counter = match status {
+        Status::Pending => return,
+        Status::Succeeded => &shared.metrics.deliveries_succeeded,
+        Status::Exhausted => &shared.metrics.deliveries_exhausted,
+        Status::Cancelled => &shared.metrics.deliveries_cancelled,
+    };
+    counter.inc();
+}
+
+/// Cancels a delivery whose webhook is gone. Returns it if it is still pending, which it is not.
+pub async fn cancel(shared: &Shared, tenant: &TenantId, entry: Entry) -> Option<Entry> {
+    let command = Command::Cancel {
+        reason: CancelReason::WebhookDeleted,
+    };
+    record(shared, tenant, "webhook_deleted", entry, command, None).await
+}
+
+/// The bytes to send: at hand, or from the store, for which it waits if need be.
+async fn body(shared: &Shared, tenant: &TenantId, entry: &Entry) -> Option<Bytes> {
+    if let Some(body) = &entry.body {
+        return Some(body.bytes());
+    }
+    let mut wait = RECORD_RETRY.0;
+    loop {
+        match shared.views.message_body(tenant, entry.stream.state.message_id()).await {
+            Ok(body) => return body,
+            Err(error) => {
+                tracing::warn!(%error, delivery = %entry.id, "cannot read the body of a message");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RECORD_RETRY.1);
+            }
+        }
+    }
+}
+
+fn body_is_gone() -> Outcome {
+    Outcome {
+        duration_ms: 0,
+        response: None,
+        failure: Some(Failure {
+            code: FailureCode::Connect,
+            message: "the body of the message is not there any more".to_owned(),
+        }),
+    }
+}
+
+async fn try_once(
+    shared: &Shared,
+    webhook: &LiveWebhook,
+    entry: &Entry,
+    id: AttemptId,
+    body: Bytes,
+) -> (Outcome, String) {
+    let delivery = &entry.stream.state;
+    let secrets = webhook.secrets(id.time());
+    let envelope = Envelope {
+        delivery_id: &entry.id.to_string(),
+        message_id: &delivery.message_id().to_string(),
+        topic: delivery.topic().as_str(),
+        attempt: delivery.attempts() + 1,
+        timestamp: id.time().timestamp(),
+        custom: webhook.headers(),
+        secrets: &secrets,
+        body: &body,
+    };
+    let url = webhook.url().to_owned();
+    let outcome = match envelope.headers() {
+        Ok(headers) => {
+            let request = Request {
+                url: url.clone(),
+                headers,
+                body,
+                timeout: webhook.timeout(),
+            };
+            shared.metrics.attempts_in_flight.inc();
+            let outcome = shared.sender.send(request).await;
+            shared.metrics.attempts_in_flight.dec();
+            outcome
+        }
+        Err(error) => Outcome {
+            duration_ms: 0,
+            response: None,
+            failure: Some(Failure {
+                code: FailureCode::RefusedTarget,
+                message: error.to_string(),
+            }),
+        },
+    };
+    (outcome, url)
+}
+
+fn attempt(
+    webhook: &LiveWebhook,
+    entry: &Entry,
+    id: AttemptId,
+    url: String,
+    outcome: Outcome,
+) -> (Attempt, Option<Bytes>) {
+    let delivery = &entry.stream.state;
+    let mut body = None;
+    let response = outcome.response.map(|response| {
+        let head = ResponseHead {
+            status: response.status,
+            headers: response.headers,
+            body_bytes: response.body.len() as u64,
+            body_sha256: match response.body.as_str() {
+                "" => String::new(),
+                text => hex(&Sha256::digest(text.as_bytes())),
+            },
+            body_truncated: response.body_truncated,
+        };
+        body = Some(Bytes::from(response.body)).filter(|body| !body.is_empty());
+        head
+    });
+    let attempt = Attempt {
+        id,
+        number: delivery.attempts() + 1,
+        message_id: delivery.message_id(),
+        webhook_id: delivery.webhook_id(),
+        topic: delivery.topic().clone(),
+        webhook_version: webhook.version(),
+        trigger: delivery.next_trigger(),
+        started_at: id.time(),
+        duration_ms: outcome.duration_ms,
+        url,
+        response,
+        failure: outcome.failure,
+    };
+    (attempt, body)
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Lets the delivery decide and appends what it decided, until it is written: an outcome that
+/// cannot be recorded now is kept and recorded later. Returns the delivery if it is still pending.
+async fn record(
+    shared: &Shared,
+    tenant: &TenantId,
+    rule: &'static str,
+    mut entry: Entry,
+    command: Command,
+    body: Option<Bytes>,
+) -> Option<Entry> {
+    let origin = Origin::system(tenant.clone(), rule).because_of(entry.stream.state.message_id());
+    let mut wait = RECORD_RETRY.0;
+    loop {
+        match try_record(shared, &origin, &entry, &command, body.clone()).await {
+            Ok(stream) => {
+                entry.stream = stream;
+                break;
+            }
+            Err(Error::Conflict) => {
+                // Another command was first, or an append whose answer was lost was this one.
+                if let Some(stream) = reload(shared, &entry).await {
+                    entry.stream = stream;
+                    break;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, delivery = %entry.id, "cannot record an outcome yet");
+            }
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(RECORD_RETRY.1);
+    }
+    count_end(shared, entry.stream.state.status());
+    entry.body = None;
+    (entry.stream.state.status() == Status::Pending).then_some(entry)
+}
+
+async fn try_record(
+    shared: &Shared,
+    origin: &Origin,
+    entry: &Entry,
+    command: &Command,
+    body: Option<Bytes>,
+) -> Result<Stream<Delivery>, Error> {
+    let mut state = entry.stream.state.clone();
+    let sink = EventSink::default();
+    if let Err(refused) = state.handle(command.clone(), &(), &sink).await {
+        // The state is older than the ledger: what stands there decides.
+        tracing::warn!(%refused, delivery = %entry.id, "an outcome came too late");
+        return Err(Error::Conflict);
+    }
+    let mut commit = Commit::new(origin, shared.clock.now());
+    let mut sequence = entry.stream.sequence;
+    let mut body = body;
+    for event in sink.collect().await {
+        sequence += 1;
+        commit.push_with_body(entry.id, sequence, &event.into(), body.take())?;
+    }
+    shared.ledger.commit(commit).await?;
+    Ok(Stream { state, sequence })
+}
+
+async fn reload(shared: &Shared, entry: &Entry) -> Option<Stream<Delivery>> {
+    match shared.ledger.load::<Delivery>(&entry.id.to_string()).await {
+        Ok(stream) => Some(stream),
+        Err(error) => {
+            tracing::warn!(%error, delivery = %entry.id, "cannot read a delivery");
+            None
+        }
+    }
+}
+

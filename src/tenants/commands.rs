@@ -1,0 +1,340 @@
+//! Commands on one aggregate: carried out on the ledger, then told to the tenant's actor.
+
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+use hookledger_domain::{
+    actor::Origin,
+    ids::{TokenId, WebhookId},
+    permission::Role,
+    sealed::Sealed,
+    signature::Secret,
+    target,
+    tenant::{self, IssuedToken, Tenant, TenantId},
+    topic::{self, CustomTopic, Topic},
+    validation::FieldError,
+    webhook::{self, Changes, SealedSecret, Webhook},
+};
+use hookledger_projections::rows::{TenantRow, TokenRow, WebhookRow};
+use sha2::{Digest, Sha256};
+
+use super::{Error, Tenants, hex};
+use crate::{store::Stream, vault::Place};
+
+/// The secrets of a webhook in the open.
+#[derive(Debug)]
+pub struct RevealedSecrets {
+    /// What it signs with.
+    pub secret: Secret,
+    /// The older ones that are still valid, the newest first, each with its end.
+    pub previous: Vec<(Secret, DateTime<Utc>)>,
+}
+
+/// Webhooks.
+impl Tenants {
+    /// Registers a webhook and makes its first secret.
+    pub async fn register_webhook(
+        &self,
+        tenant: &TenantId,
+        changes: Changes,
+        origin: Origin,
+    ) -> Result<(WebhookRow, Secret), Error> {
+        let shared = &self.shared;
+        if shared.views.webhooks(tenant).await?.len() >= webhook::PER_TENANT_MAX {
+            let detail = format!("a tenant has at most {} webhooks", webhook::PER_TENANT_MAX);
+            return Err(Error::conflict("too_many_webhooks", detail));
+        }
+        self.check_target(&changes).await?;
+        let id = shared.ids.webhook(shared.clock.now());
+        let secret = Secret::from_bytes(&crate::entropy::secret_bytes());
+        let sealed = self.seal(tenant, id, 1, &secret)?;
+        let command = webhook::Command::Register {
+            tenant_id: tenant.clone(),
+            changes,
+            secret: sealed,
+        };
+        self.execute_webhook(tenant, id, command, None, origin).await?;
+        Ok((self.webhook_row(tenant, id).await?, secret))
+    }
+
+    /// Changes a webhook; `expected_version` is the one that the change is based on, if it says.
+    pub async fn change_webhook(
+        &self,
+        tenant: &TenantId,
+        id: WebhookId,
+        changes: Changes,
+        expected_version: Option<u64>,
+        origin: Origin,
+    ) -> Result<WebhookRow, Error> {
+        self.check_owner(tenant, id).await?;
+        self.check_target(&changes).await?;
+        let command = webhook::Command::Change { changes };
+        self.execute_webhook(tenant, id, command, expected_version, origin).await?;
+        self.webhook_row(tenant, id).await
+    }
+
+    /// Deletes a webhook. Its pending deliveries are cancelled in the background, also after a
+    /// restart.
+    pub async fn delete_webhook(
+        &self,
+        tenant: &TenantId,
+        id: WebhookId,
+        expected_version: Option<u64>,
+        origin: Origin,
+    ) -> Result<(), Error> {
+        self.check_owner(tenant, id).await?;
+        let command = webhook::Command::Delete;
+        self.execute_webhook(tenant, id, command, expected_version, origin).await?;
+        Ok(())
+    }
+
+    /// Signs with a new secret from now on: `own`, or one made here.
+    pub async fn rotate_secret(
+        &self,
+        tenant: &TenantId,
+        id: WebhookId,
+        grace_seconds: u64,
+        own: Option<Secret>,
+        origin: Origin,
+    ) -> Result<RevealedSecrets, Error> {
+        self.check_owner(tenant, id).await?;
+        let stream: Stream<Webhook> = self.shared.ledger.load(&id.to_string()).await?;
+        let secret = own.unwrap_or_else(|| Secret::from_bytes(&crate::entropy::secret_bytes()));
+        let sealed = self.seal(tenant, id, stream.state.secret().version + 1, &secret)?;
+        let command = webhook::Command::RotateSecret {
+            sealed,
+            grace_seconds,
+            now: self.shared.clock.now(),
+        };
+        // The sealed secret is bound to its number, so nobody may rotate in between.
+        self.execute_webhook(tenant, id, command, Some(stream.sequence), origin)
+            .await
+            .map_err(|error| match error {
+                Error::PreconditionFailed => {
+                    Error::conflict("conflict", "the webhook was changed at the same time; try again")
+                }
+                other => other,
+            })?;
+        self.reveal_secrets(tenant, id).await
+    }
+
+    /// The secrets of a webhook in the open.
+    pub async fn reveal_secrets(&self, tenant: &TenantId, id: WebhookId) -> Result<RevealedSecrets, Error> {
+        let row = self.webhook_row(tenant, id).await?;
+        let now = self.shared.clock.now();
+        let open = |secret: &SealedSecret| self.shared.vault.open(tenant, id, secret);
+        let previous = row
+            .secrets
+            .previous
+            .iter()
+            .filter(|previous| previous.expires_at > now)
+            .map(|previous| Ok((open(&previous.secret)?, previous.expires_at)))
+            .collect::<Result<_, Error>>()?;
+        Ok(RevealedSecrets {
+            secret: open(&row.secrets.current)?,
+            previous,
+        })
+    }
+
+    async fn webhook_row(&self, tenant: &TenantId, id: WebhookId) -> Result<WebhookRow, Error> {
+        let row = self.shared.views.webhook(tenant, id).await?;
+        row.filter(|row| !row.is_deleted).ok_or(Error::NotFound)
+    }
+
+    /// Judges the addresses that the URL's name has now, so that its owner hears of it at once.
+    /// What can be said without asking for addresses, the webhook itself says with all the rest.
+    async fn check_target(&self, changes: &Changes) -> Result<(), Error> {
+        let Some(url) = &changes.url else {
+            return Ok(());
+        };
+        if target::check(url, &self.shared.policy).is_err() {
+            return Ok(());
+        }
+        match self.shared.sender.guard().check(url).await {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(Error::invalid(FieldError::new(
+                "url",
+                refusal.code.as_str(),
+                refusal.to_string(),
+            ))),
+        }
+    }
+
+    /// An id of another tenant is answered like one that does not exist.
+    async fn check_owner(&self, tenant: &TenantId, id: WebhookId) -> Result<(), Error> {
+        self.webhook_row(tenant, id).await.map(drop)
+    }
+
+    fn seal(&self, tenant: &TenantId, webhook: WebhookId, version: u64, secret: &Secret) -> Result<Sealed, Error> {
+        let place = Place {
+            tenant,
+            webhook,
+            version,
+        };
+        Ok(self.shared.vault.seal(secret, place)?)
+    }
+
+    async fn execute_webhook(
+        &self,
+        tenant: &TenantId,
+        id: WebhookId,
+        command: webhook::Command,
+        expected: Option<u64>,
+        origin: Origin,
+    ) -> Result<(), Error> {
+        let this = self.clone();
+        let tenant = tenant.clone();
+        self.finish(async move {
+            let rules = this.shared.rules();
+            let stream = this
+                .shared
+                .ledger
+                .execute::<Webhook>(&id.to_string(), command, &rules, expected, &origin)
+                .await?;
+            // So that what is published after the answer meets the new configuration.
+            this.directory.refresh_webhook(&tenant, id, stream).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Runs a command to its end even if whoever asked goes away half-way: the ledger and the
+    /// actor must not be left knowing different things.
+    async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.shared.runtime.spawn(work).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a command panicked");
+            Err(Error::Internal)
+        })
+    }
+}
+
+/// Tenants, tokens and topics.
+impl Tenants {
+    /// Makes a tenant known.
+    pub async fn register_tenant(&self, id: TenantId, name: String, origin: Origin) -> Result<TenantRow, Error> {
+        self.execute_tenant(&id, tenant::Command::Register { name }, origin).await?;
+        self.tenant_row(&id).await
+    }
+
+    /// Changes what is given of a tenant.
+    pub async fn change_tenant(
+        &self,
+        id: &TenantId,
+        name: Option<String>,
+        stripe_customer_id: Option<Option<String>>,
+        is_suspended: Option<bool>,
+        origin: Origin,
+    ) -> Result<TenantRow, Error> {
+        let command = tenant::Command::Change {
+            name,
+            stripe_customer_id,
+            is_suspended,
+        };
+        self.execute_tenant(id, command, origin).await?;
+        self.tenant_row(id).await
+    }
+
+    /// Issues an API token; returns its row and the whole token, which is kept nowhere.
+    pub async fn issue_token(
+        &self,
+        tenant: &TenantId,
+        name: String,
+        role: Role,
+        expires_at: Option<DateTime<Utc>>,
+        origin: Origin,
+    ) -> Result<(TokenRow, String), Error> {
+        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+        let now = self.shared.clock.now();
+        let token_id = self.shared.ids.token(now);
+        let digits = token_id.to_string().replacen("tok_", "", 1);
+        let secret = URL_SAFE_NO_PAD.encode(crate::entropy::secret_bytes());
+        let text = format!("hlk_{digits}_{secret}");
+        let token = IssuedToken {
+            token_id,
+            name,
+            role,
+            token_sha256: hex(&Sha256::digest(text.as_bytes())),
+            expires_at,
+        };
+        let row = TokenRow {
+            id: token_id,
+            tenant_id: tenant.clone(),
+            name: token.name.clone(),
+            role,
+            token_sha256: token.token_sha256.clone(),
+            expires_at,
+        };
+        self.execute_tenant(tenant, tenant::Command::IssueToken { token, now }, origin)
+            .await?;
+        Ok((row, text))
+    }
+
+    /// Revokes an API token.
+    pub async fn revoke_token(&self, tenant: &TenantId, token_id: TokenId, origin: Origin) -> Result<(), Error> {
+        let command = tenant::Command::RevokeToken { token_id };
+        self.execute_tenant(tenant, command, origin).await.map(drop)
+    }
+
+    /// Puts a topic into the catalogue or describes it otherwise. Returns whether it is new there.
+    pub async fn define_topic(&self, name: Topic, description: String, origin: Origin) -> Result<bool, Error> {
+        let is_new = self.catalogue().get(name.as_str()).is_none();
+        let command = topic::Command::Define { description };
+        self.execute_topic(name, command, origin).await?;
+        Ok(is_new)
+    }
+
+    /// Takes a topic out of the catalogue. A built-in one cannot be taken out.
+    pub async fn remove_topic(&self, name: Topic, origin: Origin) -> Result<(), Error> {
+        let is_built_in = self
+            .catalogue()
+            .get(name.as_str())
+            .is_some_and(|(_, entry)| entry.is_built_in);
+        if is_built_in {
+            return Err(Error::conflict("built_in_topic", "a built-in topic cannot be removed"));
+        }
+        self.execute_topic(name, topic::Command::Remove, origin).await
+    }
+
+    async fn execute_topic(&self, name: Topic, command: topic::Command, origin: Origin) -> Result<(), Error> {
+        let this = self.clone();
+        self.finish(async move {
+            this.shared
+                .ledger
+                .execute::<CustomTopic>(name.as_str(), command, &(), None, &origin)
+                .await?;
+            Ok(this.shared.reload_catalogue().await?)
+        })
+        .await
+    }
+
+    async fn execute_tenant(
+        &self,
+        id: &TenantId,
+        command: tenant::Command,
+        mut origin: Origin,
+    ) -> Result<(), Error> {
+        // What the platform does to a tenant stands in that tenant's history.
+        origin.tenant = Some(id.clone());
+        let is_suspension = matches!(&command, tenant::Command::Change { is_suspended: Some(_), .. });
+        let (this, id) = (self.clone(), id.clone());
+        self.finish(async move {
+            let stream = this
+                .shared
+                .ledger
+                .execute::<Tenant>(id.as_str(), command, &(), None, &origin)
+                .await?;
+            if is_suspension {
+                this.directory.refresh_suspension(&id, stream.state.is_suspended()).await;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn tenant_row(&self, id: &TenantId) -> Result<TenantRow, Error> {
+        self.shared.views.tenant(id).await?.ok_or(Error::NotFound)
+    }
+}

@@ -1,0 +1,347 @@
+//! Which tenants have an actor: starts them when they are asked for or something comes due,
+//! retires those that are idle, and starts those anew that panicked.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, Handler, Message};
+use chrono::{DateTime, Utc};
+use hookledger_domain::{
+    actor::Origin,
+    ids::{DeliveryId, WebhookId},
+    tenant::TenantId,
+    webhook::Webhook,
+};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    Error, Shared,
+    accept::Prepared,
+    actor::{Accept, Refresh, Suspend, TenantActor},
+    publish::Published,
+};
+use crate::store::{self, Stream};
+
+/// Threads on which actors live.
+const ARBITERS: usize = 2;
+/// Requests of one tenant that may wait for its actor; further ones are answered 429.
+const WAITING_PER_TENANT_MAX: usize = 1024;
+/// How long a request waits for its answer: longer than any store should take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a thread of actors may take to answer.
+const BEAT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a panicked actor stays away, so that one that panics at once does not spin.
+const REVIVE_DELAY: Duration = Duration::from_millis(200);
+
+/// The directory. Cheap to clone.
+#[derive(Clone)]
+pub struct Directory {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    arbiters: Vec<ArbiterHandle>,
+    /// Stops and joins the threads when it goes.
+    threads: Mutex<Vec<Arbiter>>,
+    seats: Mutex<Seats>,
+    /// Told when something earlier was put to sleep.
+    alarm: Notify,
+}
+
+#[derive(Default)]
+struct Seats {
+    by_tenant: HashMap<TenantId, Seat>,
+    /// Tenants without an actor that have something due later.
+    sleeping: BTreeSet<(DateTime<Utc>, TenantId)>,
+    /// The same, the other way round.
+    due_of: HashMap<TenantId, DateTime<Utc>>,
+}
+
+/// A tenant's place in the directory while it has an actor.
+#[derive(Clone)]
+pub struct Seat {
+    addr: Addr<TenantActor>,
+    /// Messages that were handed to the actor and that it has not begun yet.
+    pub waiting: Arc<AtomicUsize>,
+    /// Attempts and commits under way. A new actor starts when those of the old one are over.
+    pub tasks: TaskTracker,
+    permits: Arc<Semaphore>,
+}
+
+impl Directory {
+    /// Reads which tenants have something waiting. Those that are due start at once.
+    pub async fn start(shared: Arc<Shared>) -> Result<Self, store::Error> {
+        let threads: Vec<Arbiter> = (0..ARBITERS).map(|_| Arbiter::new()).collect();
+        let this = Self {
+            inner: Arc::new(Inner {
+                arbiters: threads.iter().map(Arbiter::handle).collect(),
+                threads: Mutex::new(threads),
+                seats: Mutex::default(),
+                alarm: Notify::new(),
+                shared: shared.clone(),
+            }),
+        };
+        let mut after: Option<(TenantId, WebhookId)> = None;
+        loop {
+            let place = after.as_ref().map(|(tenant, webhook)| (tenant, *webhook));
+            let Some(waiting) = shared.views.next_waiting(place).await? else {
+                break;
+            };
+            this.seats().sleep(waiting.tenant_id.clone(), waiting.due_at);
+            after = Some((waiting.tenant_id, waiting.webhook_id));
+        }
+        shared.runtime.spawn(this.clone().wake_sleepers());
+        Ok(this)
+    }
+
+    /// Hands messages to the tenant's actor and waits for what became of each.
+    pub async fn accept(
+        &self,
+        tenant: &TenantId,
+        batch: Vec<Prepared>,
+        origin: Origin,
+    ) -> Result<Vec<Result<Published, store::Error>>, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(tenant, answer, |permit| Accept {
+            batch,
+            origin,
+            reply,
+            permit,
+        })
+        .await?
+        .map(|accepted| accepted.into_iter().map(|result| result.map(|(published, _)| published)).collect())
+    }
+
+    /// Hands a test to the tenant's actor; answers nothing if the webhook is gone meanwhile.
+    pub async fn test(&self, tenant: &TenantId, item: Prepared, origin: Origin) -> Result<Option<DeliveryId>, Error> {
+        let (reply, answer) = oneshot::channel();
+        let mut answers = self
+            .ask(tenant, answer, |permit| Accept {
+                batch: vec![item],
+                origin,
+                reply,
+                permit,
+            })
+            .await??;
+        match answers.pop() {
+            Some(Ok((_, delivery))) => Ok(delivery),
+            Some(Err(error)) => Err(error.into()),
+            None => Err(Error::Internal),
+        }
+    }
+
+    /// Tells the tenant's actor how a webhook is now, and waits until it knows.
+    pub async fn refresh_webhook(&self, tenant: &TenantId, id: WebhookId, stream: Stream<Webhook>) {
+        let (reply, answer) = oneshot::channel();
+        let refreshed = self
+            .ask(tenant, answer, |_| Refresh { id, stream, reply })
+            .await;
+        if let Err(error) = refreshed {
+            // It reads the ledger when it starts again.
+            tracing::warn!(%error, %tenant, "a tenant's actor could not be told of a change");
+        }
+    }
+
+    /// Tells the tenant's actor whether it is suspended, and waits until it knows.
+    pub async fn refresh_suspension(&self, tenant: &TenantId, is_suspended: bool) {
+        let (reply, answer) = oneshot::channel();
+        let refreshed = self
+            .ask(tenant, answer, |_| Suspend { is_suspended, reply })
+            .await;
+        if let Err(error) = refreshed {
+            tracing::warn!(%error, %tenant, "a tenant's actor could not be told of a suspension");
+        }
+    }
+
+    async fn ask<M, T>(
+        &self,
+        tenant: &TenantId,
+        answer: oneshot::Receiver<T>,
+        message: impl FnOnce(OwnedSemaphorePermit) -> M,
+    ) -> Result<T, Error>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        TenantActor: Handler<M>,
+    {
+        {
+            let mut seats = self.seats();
+            let seat = self.seat(&mut seats, tenant);
+            let permit = seat.permits.clone().try_acquire_owned().map_err(|_| Error::Busy {
+                retry_after_seconds: 1,
+            })?;
+            // Under the lock, so that the actor is not retired with this in its mailbox.
+            seat.waiting.fetch_add(1, Ordering::Relaxed);
+            seat.addr.do_send(message(permit));
+        }
+        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => Err(Error::Unavailable),
+        }
+    }
+
+    fn seat<'a>(&self, seats: &'a mut Seats, tenant: &TenantId) -> &'a Seat {
+        if !seats.by_tenant.contains_key(tenant) {
+            seats.wake(tenant);
+            let seat = self.start_actor(tenant, TaskTracker::new());
+            seats.by_tenant.insert(tenant.clone(), seat);
+        }
+        &seats.by_tenant[tenant]
+    }
+
+    fn start_actor(&self, tenant: &TenantId, tasks: TaskTracker) -> Seat {
+        let mut hasher = DefaultHasher::new();
+        tenant.hash(&mut hasher);
+        let index = usize::try_from(hasher.finish() % ARBITERS as u64).unwrap_or(0);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let (directory, shared, tenant) = (self.clone(), self.inner.shared.clone(), tenant.clone());
+        let (its_waiting, its_tasks) = (waiting.clone(), tasks.clone());
+        let addr = TenantActor::start_in_arbiter(&self.inner.arbiters[index], move |_| {
+            TenantActor::new(tenant, shared, directory, its_waiting, its_tasks)
+        });
+        Seat {
+            addr,
+            waiting,
+            tasks,
+            permits: Arc::new(Semaphore::new(WAITING_PER_TENANT_MAX)),
+        }
+    }
+
+    /// Takes an idle actor out of the directory, unless a message is on its way to it. The tenant
+    /// is woken at `wake_at`.
+    pub fn retire(&self, tenant: &TenantId, wake_at: Option<DateTime<Utc>>) -> bool {
+        let mut seats = self.seats();
+        let is_wanted = seats
+            .by_tenant
+            .get(tenant)
+            .is_none_or(|seat| seat.waiting.load(Ordering::Relaxed) > 0 || !seat.tasks.is_empty());
+        if is_wanted {
+            return false;
+        }
+        seats.by_tenant.remove(tenant);
+        if let Some(due_at) = wake_at {
+            seats.sleep(tenant.clone(), due_at);
+            drop(seats);
+            self.inner.alarm.notify_one();
+        }
+        true
+    }
+
+    /// Starts the actor of a tenant anew after it panicked or could not start.
+    pub fn revive(&self, tenant: TenantId) {
+        if self.is_stopping() {
+            return;
+        }
+        let this = self.clone();
+        self.inner.shared.runtime.spawn(async move {
+            tokio::time::sleep(REVIVE_DELAY).await;
+            let mut seats = this.seats();
+            if let Some(seat) = seats.by_tenant.get(&tenant) {
+                let tasks = seat.tasks.clone();
+                let seat = this.start_actor(&tenant, tasks);
+                seats.by_tenant.insert(tenant, seat);
+            }
+        });
+    }
+
+    /// Starts the actors of tenants as they come due. One timer for all of them.
+    async fn wake_sleepers(self) {
+        while !self.is_stopping() {
+            let next = {
+                let mut seats = self.seats();
+                let now = self.inner.shared.clock.now();
+                while let Some(tenant) = seats.pop_due(now) {
+                    self.seat(&mut seats, &tenant);
+                }
+                seats.sleeping.first().map(|(due_at, _)| *due_at - now)
+            };
+            let alarm = self.inner.alarm.notified();
+            match next.and_then(|wait| wait.to_std().ok()) {
+                Some(wait) => drop(tokio::time::timeout(wait, alarm).await),
+                None => alarm.await,
+            }
+        }
+    }
+
+    /// Starts no further attempts and waits for those in flight.
+    pub async fn stop(&self, deadline: Duration) -> bool {
+        self.start_stopping();
+        let trackers: Vec<TaskTracker> = {
+            let seats = self.seats();
+            seats.by_tenant.values().map(|seat| seat.tasks.clone()).collect()
+        };
+        let all = async {
+            for tracker in &trackers {
+                tracker.close();
+                tracker.wait().await;
+            }
+        };
+        let is_complete = tokio::time::timeout(deadline, all).await.is_ok();
+        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            thread.stop();
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        is_complete
+    }
+
+    /// Starts no further attempts.
+    pub fn start_stopping(&self) {
+        self.inner.shared.is_stopping.store(true, Ordering::Relaxed);
+        self.inner.alarm.notify_one();
+    }
+
+    /// Whether every thread of actors answers within [`BEAT_TIMEOUT`].
+    pub async fn is_beating(&self) -> bool {
+        for arbiter in &self.inner.arbiters {
+            let (reply, answer) = oneshot::channel();
+            arbiter.spawn_fn(move || drop(reply.send(())));
+            if !matches!(tokio::time::timeout(BEAT_TIMEOUT, answer).await, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether no further attempts are started.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.shared.is_stopping.load(Ordering::Relaxed)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Seats> {
+        self.inner.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seats {
+    fn sleep(&mut self, tenant: TenantId, due_at: DateTime<Utc>) {
+        let earlier = self.wake(&tenant);
+        let due_at = earlier.map_or(due_at, |earlier| earlier.min(due_at));
+        self.due_of.insert(tenant.clone(), due_at);
+        self.sleeping.insert((due_at, tenant));
+    }
+
+    fn wake(&mut self, tenant: &TenantId) -> Option<DateTime<Utc>> {
+        let due_at = self.due_of.remove(tenant)?;
+        self.sleeping.remove(&(due_at, tenant.clone()));
+        Some(due_at)
+    }
+
+    fn pop_due(&mut self, now: DateTime<Utc>) -> Option<TenantId> {
+        let (due_at, tenant) = self.sleeping.first()?.clone();
+        if due_at > now {
+            return None;
+        }
+        self.wake(&tenant);
+        Some(tenant)
+    }
+}

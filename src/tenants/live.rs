@@ -1,0 +1,116 @@
+//! A webhook as its tenant's actor holds it: its state, and its secrets opened.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use hookledger_domain::{
+    ids::WebhookId,
+    retry::Schedule,
+    signature::Secret,
+    tenant::TenantId,
+    webhook::Webhook,
+};
+
+use super::lane::Mode;
+use crate::{
+    store::Stream,
+    vault::{self, Vault},
+};
+
+/// A webhook that can be sent to.
+#[derive(Debug)]
+pub struct LiveWebhook {
+    version: u64,
+    webhook: Webhook,
+    /// The newest first, each with its end.
+    secrets: Vec<(Secret, Option<DateTime<Utc>>)>,
+    waits: Option<Arc<[Duration]>>,
+}
+
+impl LiveWebhook {
+    /// Opens the secrets of a webhook that exists.
+    pub fn open(
+        vault: &Vault,
+        tenant: &TenantId,
+        id: WebhookId,
+        stream: Stream<Webhook>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, vault::Error> {
+        let webhook = stream.state;
+        let mut secrets = vec![(vault.open(tenant, id, webhook.secret())?, None)];
+        for previous in webhook.previous_secrets(now) {
+            secrets.push((vault.open(tenant, id, &previous.secret)?, Some(previous.expires_at)));
+        }
+        let waits = webhook
+            .config()
+            .retry_schedule
+            .as_ref()
+            .map(|waits| waits.iter().map(|seconds| Duration::from_secs(*seconds)).collect());
+        Ok(Self {
+            version: stream.sequence,
+            webhook,
+            secrets,
+            waits,
+        })
+    }
+
+    /// The sequence of its last event.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Its state.
+    pub fn webhook(&self) -> &Webhook {
+        &self.webhook
+    }
+
+    /// The secrets that are valid at `now`, the newest first.
+    pub fn secrets(&self, now: DateTime<Utc>) -> Vec<Secret> {
+        self.secrets
+            .iter()
+            .filter(|(_, expires_at)| expires_at.is_none_or(|expires_at| expires_at > now))
+            .map(|(secret, _)| secret.clone())
+            .collect()
+    }
+
+    /// Where deliveries go.
+    pub fn url(&self) -> &str {
+        &self.webhook.config().url
+    }
+
+    /// The headers that are sent along.
+    pub fn headers(&self) -> &BTreeMap<String, String> {
+        &self.webhook.config().headers
+    }
+
+    /// Its own limit for an attempt.
+    pub fn timeout(&self) -> Option<Duration> {
+        let seconds = self.webhook.config().timeout_seconds?;
+        Some(Duration::from_secs(seconds.into()))
+    }
+
+    /// When its failed deliveries are tried again.
+    pub fn schedule(&self, default: &Schedule) -> Schedule {
+        match &self.waits {
+            Some(waits) => default.with_waits(waits.clone()),
+            None => default.clone(),
+        }
+    }
+
+    /// What its lane does.
+    pub fn mode(&self) -> Mode {
+        if self.webhook.is_active() {
+            Mode::All
+        } else {
+            Mode::TestsOnly
+        }
+    }
+
+    /// How many attempts it may have at one time.
+    pub fn in_flight_max(&self, limit: usize) -> usize {
+        match self.webhook.config().max_in_flight {
+            Some(own) => limit.min(usize::try_from(own).unwrap_or(limit)),
+            None => limit,
+        }
+    }
+}
