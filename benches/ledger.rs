@@ -3,6 +3,11 @@
 //! `cargo bench --bench ledger [MESSAGES [TENANTS]]` prints wall and CPU time for a delivery, with
 //! 64 commits waiting at any time, over many tenants as the views see them in production.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a bench that cannot go on should say why and stop"
+)]
+
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
@@ -28,7 +33,9 @@ const WAITING: usize = 64;
 
 #[tokio::main]
 async fn main() {
-    let numbers: Vec<usize> = std::env::args().filter_map(|text| text.parse().ok()).collect();
+    let numbers: Vec<usize> = std::env::args()
+        .filter_map(|text| text.parse().ok())
+        .collect();
     let messages = numbers.first().copied().unwrap_or(20_000);
     let tenants = numbers.get(1).copied().unwrap_or(100);
     let directory = tempfile::tempdir().expect("a temporary directory");
@@ -42,7 +49,9 @@ async fn main() {
         tenants: (0..tenants)
             .map(|n| format!("tenant-{n}").parse().expect("a tenant's id"))
             .collect(),
-        webhooks: (0..tenants * 2).map(|_| Ids::default().webhook(now())).collect(),
+        webhooks: (0..tenants * 2)
+            .map(|_| Ids::default().webhook(now()))
+            .collect(),
         body: Bytes::from("x".repeat(1100)),
     });
     let (wall, cpu) = (Instant::now(), cpu_seconds());
@@ -92,7 +101,8 @@ impl Bench {
             .collect();
         self.accept(tenant, id, &recipients).await;
         for recipient in recipients {
-            self.succeed(tenant, id, recipient.delivery_id, recipient.webhook_id).await;
+            self.succeed(tenant, id, recipient.delivery_id, recipient.webhook_id)
+                .await;
         }
     }
 
@@ -119,12 +129,20 @@ impl Bench {
                 due_at: now(),
                 ..Scheduled::default()
             }));
-            commit.push(recipient.delivery_id, 1, &scheduled).expect("an event");
+            commit
+                .push(recipient.delivery_id, 1, &scheduled)
+                .expect("an event");
         }
         self.ledger.commit(commit).await.expect("a commit");
     }
 
-    async fn succeed(&self, tenant: &TenantId, message: MessageId, delivery: DeliveryId, webhook: WebhookId) {
+    async fn succeed(
+        &self,
+        tenant: &TenantId,
+        message: MessageId,
+        delivery: DeliveryId,
+        webhook: WebhookId,
+    ) {
         let started_at = now();
         let mut commit = Commit::new(&Origin::system(tenant.clone(), "bench"), started_at);
         let succeeded = Fact::from(delivery::Event::Succeeded {
@@ -141,7 +159,11 @@ impl Bench {
                 url: "http://127.0.0.1:27100/1/2/3".to_owned(),
                 response: Some(ResponseHead {
                     status: 200,
-                    headers: [("date".to_owned(), "Mon, 23 Nov 2026 20:00:00 GMT".to_owned())].into(),
+                    headers: [(
+                        "date".to_owned(),
+                        "Mon, 23 Nov 2026 20:00:00 GMT".to_owned(),
+                    )]
+                    .into(),
                     body_bytes: 0,
                     body_sha256: String::new(),
                     body_truncated: false,
@@ -161,7 +183,12 @@ fn now() -> DateTime<Utc> {
 /// User and system time of this process so far, from `/proc` in ticks of 10 ms.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
     let ticks = |index: usize| fields.get(index).and_then(|text| text.parse::<f64>().ok());
     (ticks(11).unwrap_or(0.0) + ticks(12).unwrap_or(0.0)) / 100.0
 }

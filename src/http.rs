@@ -122,8 +122,11 @@ pub fn app(
 /// The OpenAPI document of the API.
 #[must_use]
 pub fn document() -> OpenApi {
-    let (_, collected) =
-        App::new().into_utoipa_app().openapi(openapi::head()).configure(register).split_for_parts();
+    let (_, collected) = App::new()
+        .into_utoipa_app()
+        .openapi(openapi::head())
+        .configure(register)
+        .split_for_parts();
     openapi::finish(collected)
 }
 

@@ -51,7 +51,11 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("hookledger");
         let attempts = family(&mut registry, "attempts", "Attempts by outcome");
-        let deliveries = family(&mut registry, "deliveries_ended", "Deliveries that ended, by status");
+        let deliveries = family(
+            &mut registry,
+            "deliveries_ended",
+            "Deliveries that ended, by status",
+        );
         let http_requests = Family::default();
         registry.register(
             "http_requests",
@@ -65,9 +69,21 @@ impl Metrics {
             attempts_in_flight.clone(),
         );
         Self {
-            messages_accepted: counter(&mut registry, "messages_accepted", "Messages accepted for good"),
-            commit_batches: counter(&mut registry, "commit_batches", "Transactions of the ledger's writer"),
-            commits: counter(&mut registry, "commits", "Commits joined in those transactions"),
+            messages_accepted: counter(
+                &mut registry,
+                "messages_accepted",
+                "Messages accepted for good",
+            ),
+            commit_batches: counter(
+                &mut registry,
+                "commit_batches",
+                "Transactions of the ledger's writer",
+            ),
+            commits: counter(
+                &mut registry,
+                "commits",
+                "Commits joined in those transactions",
+            ),
             attempts_succeeded: attempts.get_or_create_owned(&[("outcome", "succeeded")]),
             attempts_failed: attempts.get_or_create_owned(&[("outcome", "failed")]),
             deliveries_succeeded: deliveries.get_or_create_owned(&[("status", "succeeded")]),
@@ -137,7 +153,10 @@ mod tests {
             r#"hookledger_deliveries_ended_total{status="exhausted"} 1"#,
             "# EOF",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
     }
 }

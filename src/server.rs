@@ -27,7 +27,7 @@ use crate::{
     },
     store::{self, Store, Views},
     tenants::{self, Limits, Tenants},
-    vault::Vault,
+    vault::{self, Vault},
 };
 
 /// What outbound requests call themselves.
@@ -54,6 +54,9 @@ pub enum Error {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The master key does not open what is in the ledger.
+    #[error("HOOKLEDGER_MASTER_KEY does not fit the ledger: {0}")]
+    MasterKey(#[from] vault::Error),
     /// The outbound client cannot be made.
     #[error(transparent)]
     Outbound(#[from] outbound::Error),
@@ -89,7 +92,8 @@ impl Server {
         let Database::Sqlite(path) = &settings.database;
         let store = Store::open_sqlite(path, metrics.clone()).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let tenants = start_tenants(&settings, &credentials, &store, address, &metrics, &clock).await?;
+        let tenants =
+            start_tenants(&settings, &credentials, &store, address, &metrics, &clock).await?;
         let health = Arc::new(Beat {
             views: store.views(),
             tenants: tenants.clone(),
@@ -164,10 +168,14 @@ async fn start_tenants(
         user_agent: USER_AGENT.to_owned(),
         timeout: settings.delivery_timeout,
     })?;
+    let vault = Vault::new(&credentials.master_keys);
+    if let Some(row) = store.views().any_webhook().await? {
+        vault.open(&row.tenant_id, row.id, &row.secrets.current)?;
+    }
     let options = tenants::Options {
         ledger: store.ledger(),
         views: store.views(),
-        vault: Vault::new(&credentials.master_keys),
+        vault,
         sender,
         policy,
         clock: clock.clone(),
@@ -203,7 +211,9 @@ fn jwt_options(jwt: settings::Jwt) -> Option<http::JwtOptions> {
     let key = match jwt.key? {
         settings::JwtKey::PublicKeyFile(path) => http::JwtKey::PublicKeyFile(path),
         settings::JwtKey::JwksFile(path) => http::JwtKey::JwksFile(path),
-        settings::JwtKey::Hs256Secret(secret) => http::JwtKey::Hs256Secret(secret.expose().to_owned()),
+        settings::JwtKey::Hs256Secret(secret) => {
+            http::JwtKey::Hs256Secret(secret.expose().to_owned())
+        }
     };
     Some(http::JwtOptions {
         key,
@@ -215,7 +225,9 @@ fn jwt_options(jwt: settings::Jwt) -> Option<http::JwtOptions> {
 }
 
 fn serve(api: Arc<Api>, listener: TcpListener) -> io::Result<ServerHandle> {
-    let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(1, 8);
+    let workers = std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .clamp(1, 8);
     let server = HttpServer::new(move || http::app(api.clone()))
         .workers(workers)
         .shutdown_timeout(HTTP_SHUTDOWN_SECONDS)
@@ -242,10 +254,13 @@ impl Health for Beat {
                 detail: "the server is stopping".to_owned(),
             });
         }
-        self.views.check_writable().await.map_err(|error| NotReady {
-            code: "store_unavailable",
-            detail: error.to_string(),
-        })?;
+        self.views
+            .check_writable()
+            .await
+            .map_err(|error| NotReady {
+                code: "store_unavailable",
+                detail: error.to_string(),
+            })?;
         if self.tenants.is_beating().await {
             Ok(())
         } else {

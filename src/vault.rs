@@ -74,19 +74,35 @@ impl Vault {
             msg: secret.as_str().as_bytes(),
             aad: associated.as_bytes(),
         };
-        let ciphertext = key.cipher.encrypt(nonce, payload).map_err(|_| Error::Damaged)?;
+        let ciphertext = key
+            .cipher
+            .encrypt(nonce, payload)
+            .map_err(|_| Error::Damaged)?;
         let text = [nonce.as_slice(), &ciphertext].concat();
-        Ok(Sealed::from_text(format!("{}.{}", key.id, BASE64.encode(text))))
+        Ok(Sealed::from_text(format!(
+            "{}.{}",
+            key.id,
+            BASE64.encode(text)
+        )))
     }
 
     /// Opens a webhook's secret.
-    pub fn open(&self, tenant: &TenantId, webhook: WebhookId, secret: &SealedSecret) -> Result<Secret, Error> {
+    pub fn open(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        secret: &SealedSecret,
+    ) -> Result<Secret, Error> {
         let place = Place {
             tenant,
             webhook,
             version: secret.version,
         };
-        let (id, text) = secret.sealed.as_str().split_once('.').ok_or(Error::Damaged)?;
+        let (id, text) = secret
+            .sealed
+            .as_str()
+            .split_once('.')
+            .ok_or(Error::Damaged)?;
         let key = self
             .keys
             .iter()
@@ -116,7 +132,10 @@ impl std::fmt::Display for Place<'_> {
 
 /// Names a key without telling it: the start of its SHA-256.
 fn key_id(bytes: &[u8; 32]) -> String {
-    Sha256::digest(bytes)[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)[..4]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -134,7 +153,9 @@ mod tests {
     fn sealed(vault: &Vault, tenant: &TenantId) -> SealedSecret {
         SealedSecret {
             version: 1,
-            sealed: vault.seal(&Secret::from_bytes(&[7; 32]), place(tenant)).unwrap(),
+            sealed: vault
+                .seal(&Secret::from_bytes(&[7; 32]), place(tenant))
+                .unwrap(),
         }
     }
 
@@ -152,9 +173,15 @@ mod tests {
         let (vault, acme) = (Vault::new(&[[1; 32]]), "acme".parse().unwrap());
         let mut secret = sealed(&vault, &acme);
         let other = "other".parse().unwrap();
-        assert_eq!(vault.open(&other, WebhookId::default(), &secret).err(), Some(Error::Damaged));
+        assert_eq!(
+            vault.open(&other, WebhookId::default(), &secret).err(),
+            Some(Error::Damaged)
+        );
         secret.version = 2;
-        assert_eq!(vault.open(&acme, WebhookId::default(), &secret).err(), Some(Error::Damaged));
+        assert_eq!(
+            vault.open(&acme, WebhookId::default(), &secret).err(),
+            Some(Error::Damaged)
+        );
     }
 
     #[test]

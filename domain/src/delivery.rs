@@ -36,7 +36,12 @@ pub enum Status {
 
 impl Status {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Pending, Self::Succeeded, Self::Exhausted, Self::Cancelled];
+    pub const ALL: [Self; 4] = [
+        Self::Pending,
+        Self::Succeeded,
+        Self::Exhausted,
+        Self::Cancelled,
+    ];
 
     /// The word on the wire and in views.
     pub fn as_str(self) -> &'static str {

@@ -129,7 +129,9 @@ fn first_at(time: DateTime<Utc>) -> Uuid {
 
 fn time_of(uuid: &Uuid) -> DateTime<Utc> {
     let millis = i64::try_from(uuid.as_u128() >> 80).unwrap_or(0);
-    Utc.timestamp_millis_opt(millis).single().unwrap_or_default()
+    Utc.timestamp_millis_opt(millis)
+        .single()
+        .unwrap_or_default()
 }
 
 /// Lays out a UUIDv7: 48 bits of milliseconds, the version, 12 bits, the variant, 62 bits.

@@ -16,8 +16,11 @@ mod event;
 
 pub use event::{Event, IdempotencyKey};
 
-/// The most bytes that the body of a message may have.
-pub const BODY_BYTES_MAX: usize = 512 * 1024;
+/// The most bytes of a request that publishes one message.
+pub const REQUEST_BYTES_MAX: usize = 512 * 1024;
+/// The most bytes that the body made of it may have: a request that leaves its timestamp out makes
+/// a body that is a little longer than itself.
+pub const BODY_BYTES_MAX: usize = REQUEST_BYTES_MAX + 256;
 /// The longest ordering key, in characters.
 pub const ORDERING_KEY_CHARACTERS_MAX: usize = 255;
 

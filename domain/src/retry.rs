@@ -47,12 +47,20 @@ impl Schedule {
 
     /// When to try again after `attempts` attempts of which the last ended at `ended_at`; `None`
     /// if they were all. `random` from 0 to 1 picks the place within the jitter.
-    pub fn next(&self, attempts: u32, ended_at: DateTime<Utc>, random: f64) -> Option<DateTime<Utc>> {
+    pub fn next(
+        &self,
+        attempts: u32,
+        ended_at: DateTime<Utc>,
+        random: f64,
+    ) -> Option<DateTime<Utc>> {
         let index = usize::try_from(attempts.checked_sub(1)?).ok()?;
         let wait = *self.waits.get(index)?;
         let factor = 1.0 - self.jitter + 2.0 * self.jitter * random.clamp(0.0, 1.0);
         let millis = (wait.as_secs_f64() * factor * 1000.0).round();
-        #[expect(clippy::cast_possible_truncation, reason = "bounded by WAIT_SECONDS_MAX")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "bounded by WAIT_SECONDS_MAX"
+        )]
         let wait = chrono::Duration::milliseconds(millis as i64);
         ended_at.checked_add_signed(wait)
     }

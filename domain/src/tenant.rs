@@ -63,7 +63,7 @@ impl FromStr for TenantId {
     fn from_str(text: &str) -> Result<Self, InvalidTenantId> {
         let is_plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
         let is_valid = text.len() <= 63
-            && text.as_bytes().first().is_some_and(|b| is_plain(b))
+            && text.as_bytes().first().is_some_and(is_plain)
             && text.bytes().all(|b| is_plain(&b) || b == b'_' || b == b'-');
         if is_valid {
             Ok(Self(Arc::from(text)))

@@ -145,9 +145,9 @@ impl Catalogue {
 
     /// Checks that a pattern matches at least one topic of the catalogue.
     pub fn check_pattern(&self, field: &str, text: &str) -> Result<Pattern, FieldError> {
-        let pattern: Pattern = text
-            .parse()
-            .map_err(|error: InvalidPattern| FieldError::new(field, "invalid_topic", error.to_string()))?;
+        let pattern: Pattern = text.parse().map_err(|error: InvalidPattern| {
+            FieldError::new(field, "invalid_topic", error.to_string())
+        })?;
         if self.topics.keys().any(|topic| pattern.matches(topic)) {
             Ok(pattern)
         } else {
@@ -169,7 +169,9 @@ impl Catalogue {
                 let near = |topic: &Topic| strsim::jaro_winkler(wanted, topic.as_str());
                 near(a).total_cmp(&near(b))
             })
-            .map_or(String::new(), |topic| format!("; the nearest known topic is {topic}"));
+            .map_or(String::new(), |topic| {
+                format!("; the nearest known topic is {topic}")
+            });
         FieldError::new(
             field,
             "unknown_topic",
@@ -268,8 +270,14 @@ mod tests {
     fn an_unknown_topic_is_answered_with_the_nearest() {
         let error = catalogue().check("event", "ticket.updatd").unwrap_err();
         assert_eq!(error.code, "unknown_topic");
-        assert!(error.message.contains("ticket.updated"), "{}", error.message);
-        let error = catalogue().check_pattern("events[0]", "tickt.*").unwrap_err();
+        assert!(
+            error.message.contains("ticket.updated"),
+            "{}",
+            error.message
+        );
+        let error = catalogue()
+            .check_pattern("events[0]", "tickt.*")
+            .unwrap_err();
         assert!(error.message.contains("ticket."), "{}", error.message);
     }
 

@@ -85,7 +85,10 @@ impl Webhook {
 
     /// Whether it subscribes to the topic.
     pub fn subscribes_to(&self, topic: &Topic) -> bool {
-        self.config.events.iter().any(|pattern| pattern.matches(topic))
+        self.config
+            .events
+            .iter()
+            .any(|pattern| pattern.matches(topic))
     }
 }
 
@@ -175,7 +178,10 @@ impl Webhook {
             tenant_id,
             config,
             is_active: changes.is_active.unwrap_or(true),
-            secret: SealedSecret { version: 1, sealed: secret },
+            secret: SealedSecret {
+                version: 1,
+                sealed: secret,
+            },
         }])
     }
 

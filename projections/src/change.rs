@@ -35,18 +35,50 @@ pub struct Recorded<'a> {
 #[expect(missing_docs, reason = "the names are those of the rows' fields")]
 pub enum Change {
     InsertTenant(TenantRow),
-    RenameTenant { id: TenantId, name: String },
-    SetStripeCustomer { id: TenantId, stripe_customer_id: Option<String> },
-    SetSuspended { id: TenantId, is_suspended: bool },
+    RenameTenant {
+        id: TenantId,
+        name: String,
+    },
+    SetStripeCustomer {
+        id: TenantId,
+        stripe_customer_id: Option<String>,
+    },
+    SetSuspended {
+        id: TenantId,
+        is_suspended: bool,
+    },
     InsertToken(TokenRow),
-    DeleteToken { id: TokenId },
+    DeleteToken {
+        id: TokenId,
+    },
     PutTopic(TopicRow),
-    DeleteTopic { name: Topic },
+    DeleteTopic {
+        name: Topic,
+    },
     InsertWebhook(Box<WebhookRow>),
-    ConfigureWebhook { id: WebhookId, config: Box<Config>, version: u64, updated_at: DateTime<Utc> },
-    SetWebhookActive { id: WebhookId, is_active: bool, version: u64, updated_at: DateTime<Utc> },
-    SetWebhookSecrets { id: WebhookId, secrets: Secrets, version: u64, updated_at: DateTime<Utc> },
-    DeleteWebhook { id: WebhookId, version: u64, updated_at: DateTime<Utc> },
+    ConfigureWebhook {
+        id: WebhookId,
+        config: Box<Config>,
+        version: u64,
+        updated_at: DateTime<Utc>,
+    },
+    SetWebhookActive {
+        id: WebhookId,
+        is_active: bool,
+        version: u64,
+        updated_at: DateTime<Utc>,
+    },
+    SetWebhookSecrets {
+        id: WebhookId,
+        secrets: Secrets,
+        version: u64,
+        updated_at: DateTime<Utc>,
+    },
+    DeleteWebhook {
+        id: WebhookId,
+        version: u64,
+        updated_at: DateTime<Utc>,
+    },
     InsertMessage(Box<MessageRow>),
     InsertDelivery(Box<DeliveryRow>),
     UpdateDelivery(Box<DeliveryProgress>),
@@ -103,7 +135,11 @@ impl From<InvalidTopic> for WrongId {
 }
 
 /// What one event changes, appended to `changes`: a pure function of the event.
-pub fn project(recorded: Recorded<'_>, tenant_id: Option<&TenantId>, changes: &mut Vec<Change>) -> Result<(), WrongId> {
+pub fn project(
+    recorded: Recorded<'_>,
+    tenant_id: Option<&TenantId>,
+    changes: &mut Vec<Change>,
+) -> Result<(), WrongId> {
     let id = recorded.aggregate_id;
     match recorded.fact {
         Fact::Tenant(event) => changes.push(tenant_change(id.parse()?, event)),
@@ -317,3 +353,6 @@ fn attempt_row(id: DeliveryId, tenant_id: &TenantId, attempt: &Attempt) -> Chang
         error: attempt.failure.clone(),
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,15 +116,38 @@ mod tests {
 
     #[test]
     fn what_is_no_cursor_is_refused() {
-        for bad in ["", "x", "!!!", "%00", &encode_cursor(&"msg_1"), &encode_cursor(&MessageId::default())] {
-            assert_eq!(decode_cursor::<DeliveryId>(bad), Err(InvalidCursor), "{bad}");
+        for bad in [
+            "",
+            "x",
+            "!!!",
+            "%00",
+            &encode_cursor(&"msg_1"),
+            &encode_cursor(&MessageId::default()),
+        ] {
+            assert_eq!(
+                decode_cursor::<DeliveryId>(bad),
+                Err(InvalidCursor),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn the_last_page_has_no_next() {
         let id = |n: &u32| *n;
-        assert_eq!(Rows::cut(vec![3, 2, 1], 2, id), Rows { rows: vec![3, 2], next: Some(2) });
-        assert_eq!(Rows::cut(vec![3, 2], 2, id), Rows { rows: vec![3, 2], next: None });
+        assert_eq!(
+            Rows::cut(vec![3, 2, 1], 2, id),
+            Rows {
+                rows: vec![3, 2],
+                next: Some(2)
+            }
+        );
+        assert_eq!(
+            Rows::cut(vec![3, 2], 2, id),
+            Rows {
+                rows: vec![3, 2],
+                next: None
+            }
+        );
     }
 }

@@ -67,11 +67,10 @@ struct Change {
 }
 
 const TENANTS: [&str; 3] = ["api", "platform", "tenants"];
-const COLUMNS: [(&str, &str); 4] = [
+const COLUMNS: [(&str, &str); 3] = [
     ("ID", "id"),
     ("NAME", "name"),
     ("SUSPENDED", "is_suspended"),
-    ("CREATED", "created_at"),
 ];
 
 /// Does it and prints the tenant, or all of them.

@@ -54,11 +54,10 @@ pub(super) struct Revoke {
     connection: Connection,
 }
 
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 4] = [
     ("ID", "id"),
     ("NAME", "name"),
     ("ROLE", "role"),
-    ("CREATED", "created_at"),
     ("EXPIRES", "expires_at"),
 ];
 

@@ -1,19 +1,29 @@
 //! What happens around every request: its id, its count, and an answer also when a handler
 //! panics. It has no part in authentication and reads no body.
 
-use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    cell::RefCell,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use actix_web::{
     Error, HttpMessage, ResponseError,
-    body::MessageBody,
-    dev::{Service, ServiceRequest, ServiceResponse},
-    error::InternalError,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::{Payload, Service, ServiceRequest, ServiceResponse},
+    error::{InternalError, PayloadError},
     http::{
         Method,
-        header::{HeaderName, HeaderValue},
+        header::{HeaderName, HeaderValue, TRANSFER_ENCODING},
     },
+    web::Bytes,
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Stream, StreamExt};
 
 use super::{Api, call::RequestId, problem::Problem};
 
@@ -23,20 +33,20 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Calls `service` with what belongs around it.
-pub(super) fn around<S, B>(
+pub(super) fn around<S>(
     api: Arc<Api>,
     mut request: ServiceRequest,
     service: &S,
-) -> impl Future<Output = Result<ServiceResponse<B>, Error>> + use<S, B>
+) -> impl Future<Output = Result<ServiceResponse, Error>> + use<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
-    B: MessageBody,
+    S: Service<ServiceRequest, Response = ServiceResponse, Error = Error>,
 {
     let started = Instant::now();
     let id = request_id(&request);
     request.extensions_mut().insert(RequestId(id.clone()));
     let method = request.method().clone();
     let path = request.uri().clone();
+    let unread = hold_payload(&mut request);
     if method == Method::HEAD {
         // The encoder leaves the body of an answer to HEAD out by itself.
         request.head_mut().method = Method::GET;
@@ -67,13 +77,72 @@ where
             duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "answered"
         );
-        answer
+        match unread {
+            None => answer,
+            Some(payload) => answer.map(|response| {
+                response.map_body(|_, body| {
+                    BoxBody::new(HoldingBody {
+                        body,
+                        _payload: payload,
+                    })
+                })
+            }),
+        }
     }
+}
+
+/// A chunked body that the handler may read, and that lives until the answer is sent. To a body
+/// that was dropped unread before, actix-http would listen for as long as it lasts; if it is still
+/// there, the connection is closed.
+#[derive(Clone)]
+struct HeldPayload(Rc<RefCell<Payload>>);
+
+impl Stream for HeldPayload {
+    type Item = Result<Bytes, PayloadError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.borrow_mut().poll_next_unpin(context)
+    }
+}
+
+/// The body of an answer, and the request's body.
+struct HoldingBody {
+    body: BoxBody,
+    _payload: HeldPayload,
+}
+
+impl MessageBody for HoldingBody {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
+}
+
+fn hold_payload(request: &mut ServiceRequest) -> Option<HeldPayload> {
+    if !request.headers().contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    let held = HeldPayload(Rc::new(RefCell::new(request.take_payload())));
+    request.set_payload(Payload::Stream {
+        payload: Box::pin(held.clone()),
+    });
+    Some(held)
 }
 
 /// The client's id for the request, if it is a sane one, or a new one.
 fn request_id(request: &ServiceRequest) -> Arc<str> {
-    let given = request.headers().get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let given = request
+        .headers()
+        .get(REQUEST_ID)
+        .and_then(|value| value.to_str().ok());
     let is_sane = |id: &&str| {
         (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic())
     };

@@ -61,7 +61,10 @@ impl Identity {
     pub(super) fn require_platform(&self) -> Result<(), Problem> {
         match self {
             Self::Platform => Ok(()),
-            Self::Member(_) => Err(Problem::forbidden("platform_only", "the platform token is needed")),
+            Self::Member(_) => Err(Problem::forbidden(
+                "platform_only",
+                "the platform token is needed",
+            )),
         }
     }
 
@@ -208,7 +211,10 @@ impl<D: Directory> Authenticator<D> {
     }
 
     async fn api_token(&self, id: TokenId, sha256: &[u8; 32]) -> Result<Identity, Problem> {
-        let token = self.live_token(id).await?.ok_or_else(Problem::unauthorized)?;
+        let token = self
+            .live_token(id)
+            .await?
+            .ok_or_else(Problem::unauthorized)?;
         let is_expired = token.expires_at.is_some_and(|end| end <= self.clock.now());
         if !is_equal(sha256, &token.sha256) || is_expired {
             return Err(Problem::unauthorized());
@@ -224,8 +230,19 @@ impl<D: Directory> Authenticator<D> {
         {
             return Ok(known.token);
         }
-        let token = self.directory.token(id).await?.and_then(LiveToken::new).map(Arc::new);
-        self.tokens.insert(id, Known { asked_at, token: token.clone() });
+        let token = self
+            .directory
+            .token(id)
+            .await?
+            .and_then(LiveToken::new)
+            .map(Arc::new);
+        self.tokens.insert(
+            id,
+            Known {
+                asked_at,
+                token: token.clone(),
+            },
+        );
         Ok(token)
     }
 }
@@ -275,7 +292,9 @@ fn is_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
 
 fn decode_sha256(hex: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
-    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else { return None };
+    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
     if pairs.len() != bytes.len() {
         return None;
     }

@@ -7,8 +7,8 @@ use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
     dev::Payload,
     error::PayloadError,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING},
     http::StatusCode,
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, TRANSFER_ENCODING},
     web::{Bytes, BytesMut, Data},
 };
 use futures_util::StreamExt;
@@ -83,14 +83,21 @@ impl Call {
 
     /// Whoever asks, if it is the platform.
     pub(super) async fn platform(&self) -> Result<(), Problem> {
-        self.api.auth.identify(self.request.headers()).await?.require_platform()
+        self.api
+            .auth
+            .identify(self.request.headers())
+            .await?
+            .require_platform()
     }
 
     /// The platform, acting on the tenant that the path names.
     pub(super) async fn platform_on_tenant(&self) -> Result<Caller, Problem> {
         self.platform().await?;
         let tenant = self.api.auth.known_tenant(self.path("tenant")).await?;
-        Ok(Caller { tenant, identity: Identity::Platform })
+        Ok(Caller {
+            tenant,
+            identity: Identity::Platform,
+        })
     }
 
     /// What the ledger keeps about how a command of `caller` came to be.
@@ -110,7 +117,9 @@ impl Call {
 
     /// An id in the path. What is no id cannot exist: 404.
     pub(super) fn id<Id: FromStr>(&self, what: &'static str) -> Result<Id, Problem> {
-        self.path("id").parse().map_err(|_| Problem::not_found(what))
+        self.path("id")
+            .parse()
+            .map_err(|_| self.api.routes.no_id(self.request.path(), what))
     }
 
     /// The parameters, of which only these may be given.
@@ -145,7 +154,9 @@ impl Call {
     /// The body of an admin route that may be left out; it then stands for `{}`.
     pub(super) async fn optional_body<T: Body>(&mut self) -> Result<T, Problem> {
         let headers = self.request.headers();
-        let is_empty = headers.get(CONTENT_LENGTH).is_none_or(|length| length == "0")
+        let is_empty = headers
+            .get(CONTENT_LENGTH)
+            .is_none_or(|length| length == "0")
             && !headers.contains_key(TRANSFER_ENCODING);
         if is_empty {
             return fields::read(b"{}");
@@ -167,19 +178,26 @@ impl Call {
             Err(_) => Err(Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
-                format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs()),
+                format!(
+                    "the body did not arrive within {} s",
+                    BODY_TIMEOUT.as_secs()
+                ),
             )),
         }
     }
 
     fn require_json(&self) -> Result<(), Problem> {
         let headers = self.request.headers();
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
         let is_json = content_type.is_some_and(|value| {
             let essence = value.split(';').next().unwrap_or_default().trim();
             essence.eq_ignore_ascii_case("application/json")
         });
-        let is_plain = headers.get(CONTENT_ENCODING).is_none_or(|coding| coding == "identity");
+        let is_plain = headers
+            .get(CONTENT_ENCODING)
+            .is_none_or(|coding| coding == "identity");
         if is_json && is_plain {
             return Ok(());
         }
@@ -191,12 +209,20 @@ impl Call {
     }
 
     async fn within_tenant(&self, identity: Identity) -> Result<Caller, Problem> {
-        let tenant = self.api.auth.tenant(&identity, self.request.headers()).await?;
+        let tenant = self
+            .api
+            .auth
+            .tenant(&identity, self.request.headers())
+            .await?;
         Ok(Caller { tenant, identity })
     }
 
     fn origin_of(&self, tenant: Option<TenantId>, identity: &Identity) -> Origin {
-        let request_id = self.request.extensions().get::<RequestId>().map(|id| id.0.clone());
+        let request_id = self
+            .request
+            .extensions()
+            .get::<RequestId>()
+            .map(|id| id.0.clone());
         Origin {
             tenant,
             actor: identity.actor(),
@@ -217,7 +243,9 @@ async fn read_all(payload: &mut Payload, bytes_max: usize) -> Result<Bytes, Prob
         None => return Ok(Bytes::new()),
     };
     // Most bodies come in one piece, which then needs no copy.
-    let Some(second) = payload.next().await else { return Ok(first) };
+    let Some(second) = payload.next().await else {
+        return Ok(first);
+    };
     let mut all = BytesMut::from(first.as_ref());
     all.extend_from_slice(&within(all.len(), second, bytes_max)?);
     while let Some(chunk) = payload.next().await {
@@ -233,7 +261,11 @@ fn within(
     bytes_max: usize,
 ) -> Result<Bytes, Problem> {
     let chunk = chunk.map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", "the body broke off or is framed wrongly")
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "incomplete_body",
+            "the body broke off or is framed wrongly",
+        )
     })?;
     if chunk.len() > bytes_max - read {
         return Err(Problem::body_too_large(bytes_max));

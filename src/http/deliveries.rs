@@ -51,7 +51,10 @@ struct DeliveryView {
     #[schema(value_type = TopicText)]
     event: Topic,
     /// Where it stands.
-    #[schema(pattern = "^(pending|succeeded|exhausted|cancelled)$", example = "succeeded")]
+    #[schema(
+        pattern = "^(pending|succeeded|exhausted|cancelled)$",
+        example = "succeeded"
+    )]
     status: &'static str,
     /// How many attempts were made.
     attempts: u32,
@@ -98,7 +101,10 @@ pub(super) struct FailureView {
 
 impl From<Failure> for FailureView {
     fn from(failure: Failure) -> Self {
-        Self { code: failure.code.as_str(), message: failure.message }
+        Self {
+            code: failure.code.as_str(),
+            message: failure.message,
+        }
     }
 }
 
@@ -136,7 +142,11 @@ async fn list_deliveries(call: Call) -> Result<HttpResponse, Problem> {
     let caller = call.caller(Permission::DeliveriesRead).await?;
     let query = call.query(&[&PAGING, &FILTERS])?;
     let (filter, page) = (filter(&query)?, query.page()?);
-    let rows = call.api().views.deliveries(&caller.tenant, &filter, page).await?;
+    let rows = call
+        .api()
+        .views
+        .deliveries(&caller.tenant, &filter, page)
+        .await?;
     Ok(list(rows, DeliveryView::from))
 }
 
@@ -157,8 +167,14 @@ async fn get_delivery(call: Call) -> Result<HttpResponse, Problem> {
     let views = &call.api().views;
     let row = views.delivery(&caller.tenant, id).await?;
     let row = row.ok_or_else(|| Problem::not_found("delivery"))?;
-    let attempts = AttemptFilter { delivery_id: Some(id), ..AttemptFilter::default() };
-    let page = Page { limit: LIMIT_MAX, after: None };
+    let attempts = AttemptFilter {
+        delivery_id: Some(id),
+        ..AttemptFilter::default()
+    };
+    let page = Page {
+        limit: LIMIT_MAX,
+        after: None,
+    };
     let attempts = views.attempts(&caller.tenant, &attempts, page).await?;
     Ok(HttpResponse::Ok().json(DeliveryWithLog {
         delivery: DeliveryView::from(row),
@@ -170,7 +186,11 @@ fn filter(query: &Query<'_>) -> Result<DeliveryFilter, Problem> {
     let status = query.read(
         "status",
         "must be pending, succeeded, exhausted or cancelled",
-        |text| Status::ALL.into_iter().find(|status| status.as_str() == text),
+        |text| {
+            Status::ALL
+                .into_iter()
+                .find(|status| status.as_str() == text)
+        },
     )?;
     Ok(DeliveryFilter {
         webhook_id: query.parsed("webhook_id", "must be the id of a webhook")?,

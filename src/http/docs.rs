@@ -101,7 +101,10 @@ mod tests {
         let request = test::TestRequest::get().uri(path).to_request();
         let response = test::call_service(&app, request).await;
         let status = response.status().as_u16();
-        (status, String::from_utf8_lossy(&test::read_body(response).await).into_owned())
+        (
+            status,
+            String::from_utf8_lossy(&test::read_body(response).await).into_owned(),
+        )
     }
 
     #[actix_web::test]
@@ -109,7 +112,10 @@ mod tests {
         let (status, html) = get("/docs").await;
         assert_eq!(status, 200);
         let mut files = 0;
-        for part in html.split(['"', '\'']).filter(|part| part.contains('.') && !part.contains(' ')) {
+        for part in html
+            .split(['"', '\''])
+            .filter(|part| part.contains('.') && !part.contains(' '))
+        {
             if part.ends_with(".css") || part.ends_with(".js") || part.ends_with(".png") {
                 assert!(part.starts_with("/docs/"), "{part}");
                 assert_eq!(get(part).await.0, 200, "{part}");
@@ -117,7 +123,10 @@ mod tests {
             }
         }
         assert!(files >= 4, "{html}");
-        assert!(!html.contains("http://") && !html.contains("https://"), "{html}");
+        assert!(
+            !html.contains("http://") && !html.contains("https://"),
+            "{html}"
+        );
     }
 
     #[actix_web::test]

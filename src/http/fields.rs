@@ -79,8 +79,14 @@ impl<'a> Fields<'a> {
                 errors: Errors::default(),
             }),
             Err(_) => match serde_json::from_str::<&RawValue>(text) {
-                Ok(_) => Err(Problem::invalid_field("", "invalid_type", "must be a JSON object")),
-                Err(error) => Err(Problem::malformed_json(format!("the body is no JSON: {error}"))),
+                Ok(_) => Err(Problem::invalid_field(
+                    "",
+                    "invalid_type",
+                    "must be a JSON object",
+                )),
+                Err(error) => Err(Problem::malformed_json(format!(
+                    "the body is no JSON: {error}"
+                ))),
             },
         }
     }
@@ -126,7 +132,8 @@ impl<'a> Fields<'a> {
         let count = self.given.len();
         self.given.retain(|(given, _)| given != name);
         if self.given.len() != count {
-            self.errors.push(name, "duplicate_field", "must be given once");
+            self.errors
+                .push(name, "duplicate_field", "must be given once");
         }
         Some(value)
     }
@@ -134,7 +141,8 @@ impl<'a> Fields<'a> {
     fn finish<T>(mut self, value: Option<T>) -> Result<T, Problem> {
         for (name, _) in &self.given {
             let shown: String = name.chars().take(100).collect();
-            self.errors.push(shown, "unknown_field", "is no field of this request");
+            self.errors
+                .push(shown, "unknown_field", "is no field of this request");
         }
         match value {
             Some(value) if self.errors.0.is_empty() => Ok(value),
@@ -204,7 +212,12 @@ impl<'de, const MAX: usize> Deserialize<'de> for Elements<'de, MAX> {
                 while first.len() < MAX {
                     match seq.next_element()? {
                         Some(element) => first.push(element),
-                        None => return Ok(Elements { count: first.len(), first }),
+                        None => {
+                            return Ok(Elements {
+                                count: first.len(),
+                                first,
+                            });
+                        }
                     }
                     count += 1;
                 }

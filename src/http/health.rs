@@ -38,7 +38,10 @@ struct Well {
 const RETRY_AFTER_SECONDS: u64 = 1;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(healthz).service(readyz).service(show_metrics);
+    config
+        .service(healthz)
+        .service(readyz)
+        .service(show_metrics);
 }
 
 /// Whether the process runs

@@ -27,8 +27,15 @@ use super::{
 };
 use crate::store::LoggedAttempt;
 
-const FILTERS: [&str; 7] =
-    ["event", "outcome", "response_status", "delivery_id", "message_id", "from", "to"];
+const FILTERS: [&str; 7] = [
+    "event",
+    "outcome",
+    "response_status",
+    "delivery_id",
+    "message_id",
+    "from",
+    "to",
+];
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config.service(list_attempts).service(list_webhook_attempts);
@@ -60,7 +67,10 @@ pub(super) struct AttemptView {
     #[schema(minimum = 1)]
     attempt: u32,
     /// What made it happen.
-    #[schema(pattern = "^(publish|retry|redeliver|recover|test)$", example = "publish")]
+    #[schema(
+        pattern = "^(publish|retry|redeliver|recover|test)$",
+        example = "publish"
+    )]
     trigger: &'static str,
     /// When it started.
     #[schema(value_type = Time)]
@@ -92,7 +102,10 @@ impl From<LoggedAttempt> for AttemptView {
     fn from(logged: LoggedAttempt) -> Self {
         let row = logged.row;
         let has_response = row.response.is_some();
-        let response_body_truncated = row.response.as_ref().is_some_and(|response| response.body_truncated);
+        let response_body_truncated = row
+            .response
+            .as_ref()
+            .is_some_and(|response| response.body_truncated);
         let response_status = row.response.as_ref().map(|response| response.status);
         Self {
             id: row.id,
@@ -105,7 +118,11 @@ impl From<LoggedAttempt> for AttemptView {
             trigger: row.trigger.as_str(),
             started_at: rfc3339(row.started_at),
             duration_ms: row.duration_ms,
-            outcome: if row.error.is_none() { "succeeded" } else { "failed" },
+            outcome: if row.error.is_none() {
+                "succeeded"
+            } else {
+                "failed"
+            },
             url: row.url,
             response_status,
             response_headers: row.response.map(|response| response.headers),
@@ -133,9 +150,16 @@ async fn list_attempts(call: Call) -> Result<HttpResponse, Problem> {
     let caller = call.caller(Permission::DeliveriesRead).await?;
     let query = call.query(&[&PAGING, &FILTERS, &["webhook_id"]])?;
     let webhook_id = query.parsed("webhook_id", "must be the id of a webhook")?;
-    let filter = AttemptFilter { webhook_id, ..filter(&query)? };
+    let filter = AttemptFilter {
+        webhook_id,
+        ..filter(&query)?
+    };
     let page = query.page()?;
-    let rows = call.api().views.attempts(&caller.tenant, &filter, page).await?;
+    let rows = call
+        .api()
+        .views
+        .attempts(&caller.tenant, &filter, page)
+        .await?;
     Ok(list(rows, AttemptView::from))
 }
 
@@ -155,7 +179,10 @@ async fn list_webhook_attempts(call: Call) -> Result<HttpResponse, Problem> {
     let caller = call.caller(Permission::DeliveriesRead).await?;
     let id: WebhookId = call.id("webhook")?;
     let query = call.query(&[&PAGING, &FILTERS])?;
-    let filter = AttemptFilter { webhook_id: Some(id), ..filter(&query)? };
+    let filter = AttemptFilter {
+        webhook_id: Some(id),
+        ..filter(&query)?
+    };
     let page = query.page()?;
     let views = &call.api().views;
     if views.webhook(&caller.tenant, id).await?.is_none() {
@@ -166,14 +193,20 @@ async fn list_webhook_attempts(call: Call) -> Result<HttpResponse, Problem> {
 }
 
 fn filter(query: &Query<'_>) -> Result<AttemptFilter, Problem> {
-    let succeeded = query.read("outcome", "must be succeeded or failed", |text| match text {
-        "succeeded" => Some(true),
-        "failed" => Some(false),
-        _ => None,
-    })?;
+    let succeeded = query.read(
+        "outcome",
+        "must be succeeded or failed",
+        |text| match text {
+            "succeeded" => Some(true),
+            "failed" => Some(false),
+            _ => None,
+        },
+    )?;
     let response_status = query.read("response_status", "must be an HTTP status", |text| {
         let is_digits = text.bytes().all(|b| b.is_ascii_digit());
-        text.parse().ok().filter(|status| is_digits && (100..=999).contains(status))
+        text.parse()
+            .ok()
+            .filter(|status| is_digits && (100..=999).contains(status))
     })?;
     Ok(AttemptFilter {
         webhook_id: None,

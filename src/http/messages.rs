@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use hookledger_domain::{
     clock::rfc3339,
     ids::{DeliveryId, MessageId, WebhookId},
-    message::{BODY_BYTES_MAX, ORDERING_KEY_CHARACTERS_MAX, Skipped},
+    message::{ORDERING_KEY_CHARACTERS_MAX, REQUEST_BYTES_MAX, Skipped},
     permission::Permission,
     topic::Topic,
     validation::check_text,
@@ -40,7 +40,11 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(publish_message).service(batch::publish_batch).service(list_messages).service(get_message);
+    config
+        .service(publish_message)
+        .service(batch::publish_batch)
+        .service(list_messages)
+        .service(get_message);
 }
 
 /// A message to publish.
@@ -57,7 +61,11 @@ struct NewMessage {
     #[schema(value_type = Option<Time>)]
     timestamp: Option<DateTime<Utc>>,
     /// What webhooks that want order keep their deliveries in order by.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     ordering_key: Option<String>,
 }
 
@@ -68,9 +76,18 @@ impl Body for NewMessage {
         let timestamp = fields.nullable("timestamp", fields::time).flatten();
         let ordering_key = fields.nullable("ordering_key", fields::text).flatten();
         if let Some(key) = &ordering_key {
-            fields.check(check_text("ordering_key", key, 1..=ORDERING_KEY_CHARACTERS_MAX));
+            fields.check(check_text(
+                "ordering_key",
+                key,
+                1..=ORDERING_KEY_CHARACTERS_MAX,
+            ));
         }
-        Some(Self { event: event?, data: data?, timestamp, ordering_key })
+        Some(Self {
+            event: event?,
+            data: data?,
+            timestamp,
+            ordering_key,
+        })
     }
 }
 
@@ -136,10 +153,13 @@ async fn publish_message(mut call: Call) -> Result<HttpResponse, Problem> {
     let caller = call.caller(Permission::MessagesPublish).await?;
     call.no_query()?;
     let key = idempotency_key(&call)?;
-    let message: NewMessage = fields::read(&call.json(BODY_BYTES_MAX).await?)?;
+    let message: NewMessage = fields::read(&call.json(REQUEST_BYTES_MAX).await?)?;
     let origin = call.origin(&caller);
-    let published =
-        call.api().tenants.publish(&caller.tenant, message.publish(key), origin).await?;
+    let published = call
+        .api()
+        .tenants
+        .publish(&caller.tenant, message.publish(key), origin)
+        .await?;
     Ok(HttpResponse::Accepted().json(AcceptedMessage::from(published)))
 }
 
@@ -226,7 +246,10 @@ struct Recipient {
     #[schema(value_type = WebhookIdText)]
     webhook_id: WebhookId,
     /// Where the delivery stands: `pending`, `succeeded`, `exhausted`, `cancelled`.
-    #[schema(pattern = "^(pending|succeeded|exhausted|cancelled)$", example = "succeeded")]
+    #[schema(
+        pattern = "^(pending|succeeded|exhausted|cancelled)$",
+        example = "succeeded"
+    )]
     status: &'static str,
 }
 
@@ -248,9 +271,12 @@ struct NotDelivered<'a> {
 impl From<store::Message> for MessageView<'_> {
     fn from(message: store::Message) -> Self {
         let row = message.row;
-        let recipient = |(id, webhook_id, status): (_, _, hookledger_domain::delivery::Status)| {
-            Recipient { id, webhook_id, status: status.as_str() }
-        };
+        let recipient =
+            |(id, webhook_id, status): (_, _, hookledger_domain::delivery::Status)| Recipient {
+                id,
+                webhook_id,
+                status: status.as_str(),
+            };
         let not_delivered = |skipped: Skipped| NotDelivered {
             webhook_id: skipped.webhook_id,
             reason: skipped.reason.as_str(),
@@ -272,7 +298,9 @@ impl From<store::Message> for MessageView<'_> {
 }
 
 fn idempotency_key(call: &Call) -> Result<Option<String>, Problem> {
-    let Some(bytes) = call.header(&IDEMPOTENCY_KEY)? else { return Ok(None) };
+    let Some(bytes) = call.header(&IDEMPOTENCY_KEY)? else {
+        return Ok(None);
+    };
     match std::str::from_utf8(bytes) {
         Ok(key) if is_idempotency_key(key) => Ok(Some(key.to_owned())),
         _ => Err(Problem::parameter(
@@ -301,7 +329,10 @@ mod tests {
         let publish = read(body).unwrap().publish(Some("k".to_owned()));
         assert_eq!(publish.event, "a.b");
         assert_eq!(publish.data.get(), r#"{"n": 1.0}"#);
-        assert_eq!(publish.timestamp.map(rfc3339).as_deref(), Some("2026-01-01T00:00:00.000Z"));
+        assert_eq!(
+            publish.timestamp.map(rfc3339).as_deref(),
+            Some("2026-01-01T00:00:00.000Z")
+        );
         assert_eq!(publish.idempotency_key.as_deref(), Some("k"));
         assert!(read(r#"{"event":"a","data":{},"timestamp":null,"ordering_key":null}"#).is_ok());
     }
@@ -312,15 +343,43 @@ mod tests {
         for (body, field, code) in [
             (r#"{"data":{}}"#.to_owned(), "event", "missing_field"),
             (r#"{"event":"a"}"#.to_owned(), "data", "missing_field"),
-            (r#"{"event":"a","data":"x"}"#.to_owned(), "data", "invalid_type"),
-            (r#"{"event":"a","data":{},"timestamp":"now"}"#.to_owned(), "timestamp", "invalid_time"),
-            (r#"{"event":"a","data":{},"ordering_key":""}"#.to_owned(), "ordering_key", "invalid_length"),
-            (format!(r#"{{"event":"a","data":{{}},"ordering_key":"{long}"}}"#), "ordering_key", "invalid_length"),
-            (r#"{"event":"a","data":{},"ordering_key":"\u0000"}"#.to_owned(), "ordering_key", "invalid_characters"),
-            (r#"{"event":"a","data":{},"idempotency_key":"k"}"#.to_owned(), "idempotency_key", "unknown_field"),
+            (
+                r#"{"event":"a","data":"x"}"#.to_owned(),
+                "data",
+                "invalid_type",
+            ),
+            (
+                r#"{"event":"a","data":{},"timestamp":"now"}"#.to_owned(),
+                "timestamp",
+                "invalid_time",
+            ),
+            (
+                r#"{"event":"a","data":{},"ordering_key":""}"#.to_owned(),
+                "ordering_key",
+                "invalid_length",
+            ),
+            (
+                format!(r#"{{"event":"a","data":{{}},"ordering_key":"{long}"}}"#),
+                "ordering_key",
+                "invalid_length",
+            ),
+            (
+                r#"{"event":"a","data":{},"ordering_key":"\u0000"}"#.to_owned(),
+                "ordering_key",
+                "invalid_characters",
+            ),
+            (
+                r#"{"event":"a","data":{},"idempotency_key":"k"}"#.to_owned(),
+                "idempotency_key",
+                "unknown_field",
+            ),
         ] {
             let problem = read(&body).unwrap_err();
-            assert_eq!((problem.errors[0].field.as_str(), problem.errors[0].code), (field, code), "{body}");
+            assert_eq!(
+                (problem.errors[0].field.as_str(), problem.errors[0].code),
+                (field, code),
+                "{body}"
+            );
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use utoipa::{
     IntoParams, IntoResponses, OpenApi as _, PartialSchema,
     openapi::{
-        ContentBuilder, KnownFormat, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
-        ResponseBuilder, Schema, SchemaFormat, Type,
+        ContentBuilder, KnownFormat, Object, ObjectBuilder, OpenApi, Ref, RefOr, Required,
+        Response, ResponseBuilder, Schema, SchemaFormat, Type,
         header::HeaderBuilder,
         path::{Parameter, ParameterBuilder, ParameterIn},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -56,7 +56,33 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
     if let Some(components) = &mut document.components {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
     }
+    let items = document.paths.paths.values_mut();
+    for operation in items
+        .flat_map(|item| [&mut item.post, &mut item.put, &mut item.patch])
+        .flatten()
+    {
+        if let Some(body) = &mut operation.request_body {
+            let schemas = body
+                .content
+                .values_mut()
+                .filter_map(|content| content.schema.as_mut());
+            schemas.for_each(leave_null_out);
+        }
+    }
     document
+}
+
+/// A body that may be left out is an `Option` here, but may not be `null` there.
+fn leave_null_out(schema: &mut RefOr<Schema>) {
+    if let RefOr::T(Schema::OneOf(one_of)) = schema {
+        let reference = one_of
+            .items
+            .iter()
+            .find(|item| matches!(item, RefOr::Ref(_)));
+        if let Some(reference) = reference.cloned() {
+            *schema = reference;
+        }
+    }
 }
 
 /// Makes a set of answers that several routes give.
@@ -119,9 +145,12 @@ answers! {
 }
 
 fn problem_answer(status: u16, description: &str) -> RefOr<Response> {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let mut response =
-        ResponseBuilder::new().description(description).content(problem::MEDIA_TYPE, content);
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    let mut response = ResponseBuilder::new()
+        .description(description)
+        .content(problem::MEDIA_TYPE, content);
     let header = |description: &str, r#type: Type| {
         HeaderBuilder::new()
             .schema(ObjectBuilder::new().schema_type(r#type))
@@ -227,11 +256,17 @@ pub(super) fn topic() -> RefOr<Schema> {
 }
 
 fn text_like(pattern: &str) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).into()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(pattern))
+        .into()
 }
 
 fn one_of(words: &[&str]) -> RefOr<Schema> {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).into()
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(words.iter().copied()))
+        .into()
 }
 
 /// The schema of a time.
@@ -255,13 +290,22 @@ fn in_path(name: &str, description: &str, schema: RefOr<Schema>) -> Parameter {
     parameter(name, description, schema, ParameterIn::Path)
 }
 
-fn parameter(name: &str, description: &str, schema: RefOr<Schema>, place: ParameterIn) -> Parameter {
+fn parameter(
+    name: &str,
+    description: &str,
+    schema: RefOr<Schema>,
+    place: ParameterIn,
+) -> Parameter {
     let is_required = matches!(place, ParameterIn::Path);
     ParameterBuilder::new()
         .name(name)
         .description(Some(description))
         .parameter_in(place)
-        .required(if is_required { Required::True } else { Required::False })
+        .required(if is_required {
+            Required::True
+        } else {
+            Required::False
+        })
         .schema(Some(schema))
         .build()
 }
@@ -282,7 +326,16 @@ macro_rules! described {
     };
 }
 
+/// The schema of what can only be `null`.
+pub(super) fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
+}
+
 described! {
+    /// What a webhook may subscribe to.
+    PatternText => text_like(r"^(\*|[a-z0-9_-]+(\.[a-z0-9_-]+)*(\.\*)?)$");
+    /// A wait between attempts.
+    WaitSeconds => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(604_800)).into();
     /// A time.
     Time => time();
     /// The id of a webhook.

@@ -37,7 +37,9 @@ pub(super) fn cut<Row, Id>(
     id: impl Fn(&Row) -> Id,
 ) -> Rows<Row, Id> {
     let limit = page.limit;
-    let one_more = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+    let one_more = usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_add(1);
     let rows = rows
         .filter(|row| page.after.as_ref().is_none_or(|after| is_after(row, after)))
         .take(one_more)
@@ -52,11 +54,42 @@ mod tests {
     #[test]
     fn pages_join_to_the_whole() {
         let all = [9_u32, 7, 5, 3, 1];
-        let page = |after| cut(all.into_iter(), Page { limit: 2, after }, |row, after| row < after, |row| *row);
-        assert_eq!(page(None), Rows { rows: vec![9, 7], next: Some(7) });
-        assert_eq!(page(Some(7)), Rows { rows: vec![5, 3], next: Some(3) });
-        assert_eq!(page(Some(3)), Rows { rows: vec![1], next: None });
+        let page = |after| {
+            cut(
+                all.into_iter(),
+                Page { limit: 2, after },
+                |row, after| row < after,
+                |row| *row,
+            )
+        };
+        assert_eq!(
+            page(None),
+            Rows {
+                rows: vec![9, 7],
+                next: Some(7)
+            }
+        );
+        assert_eq!(
+            page(Some(7)),
+            Rows {
+                rows: vec![5, 3],
+                next: Some(3)
+            }
+        );
+        assert_eq!(
+            page(Some(3)),
+            Rows {
+                rows: vec![1],
+                next: None
+            }
+        );
         // The row that the cursor names may be gone by now.
-        assert_eq!(page(Some(6)), Rows { rows: vec![5, 3], next: Some(3) });
+        assert_eq!(
+            page(Some(6)),
+            Rows {
+                rows: vec![5, 3],
+                next: Some(3)
+            }
+        );
     }
 }

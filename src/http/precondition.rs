@@ -69,7 +69,9 @@ async fn current_version(
     id: WebhookId,
 ) -> Result<Option<u64>, store::Error> {
     let webhook = views.webhook(tenant, id).await?;
-    Ok(webhook.filter(|webhook| !webhook.is_deleted).map(|webhook| webhook.version))
+    Ok(webhook
+        .filter(|webhook| !webhook.is_deleted)
+        .map(|webhook| webhook.version))
 }
 
 fn parse_tags(mut text: &str, versions: &mut Vec<u64>) -> Result<(), Problem> {
@@ -90,13 +92,20 @@ fn parse_tags(mut text: &str, versions: &mut Vec<u64>) -> Result<(), Problem> {
             return Err(malformed());
         }
         // One spelling only: "03" and "+3" are no tags that we gave out.
-        versions.extend(tag.parse().ok().filter(|version: &u64| !is_weak && version.to_string() == tag));
+        versions.extend(
+            tag.parse()
+                .ok()
+                .filter(|version: &u64| !is_weak && version.to_string() == tag),
+        );
         text = rest;
     }
 }
 
 fn malformed() -> Problem {
-    Problem::parameter("If-Match", "must be * or a list of entity tags such as \"3\"")
+    Problem::parameter(
+        "If-Match",
+        "must be * or a list of entity tags such as \"3\"",
+    )
 }
 
 #[cfg(test)]
@@ -127,8 +136,20 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for bad in ["3", "\"3", "\"3\"x", "\"3\" \"4\"", "w/\"3\"", "*, \"3\"", "\u{e9}"] {
-            assert_eq!(parse(&[bad]).unwrap_err().code, "invalid_parameter", "{bad}");
+        for bad in [
+            "3",
+            "\"3",
+            "\"3\"x",
+            "\"3\" \"4\"",
+            "w/\"3\"",
+            "*, \"3\"",
+            "\u{e9}",
+        ] {
+            assert_eq!(
+                parse(&[bad]).unwrap_err().code,
+                "invalid_parameter",
+                "{bad}"
+            );
         }
     }
 }

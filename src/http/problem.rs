@@ -72,7 +72,11 @@ impl Problem {
 
     /// There is no such thing, or it is another tenant's: nobody can tell which.
     pub(super) fn not_found(what: &'static str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            format!("there is no such {what}"),
+        )
     }
 
     /// A parameter of the query or a header is wrong.
@@ -259,7 +263,11 @@ impl From<store::Error> for Problem {
             return Self::store_unavailable();
         }
         if matches!(error, store::Error::Conflict) {
-            return Self::new(StatusCode::CONFLICT, "conflict", "somebody else changed it first");
+            return Self::new(
+                StatusCode::CONFLICT,
+                "conflict",
+                "somebody else changed it first",
+            );
         }
         tracing::error!(%error, "the store failed");
         Self::internal()
@@ -271,14 +279,16 @@ impl From<tenants::Error> for Problem {
         use tenants::Error as E;
         match error {
             E::Invalid(errors) => Self::invalid(errors),
-            E::NotFound => Self::not_found("thing"),
+            E::NotFound => Self::not_found("resource"),
             E::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
             E::PreconditionFailed => Self::precondition_failed(),
             E::Suspended => Self::forbidden(
                 "tenant_suspended",
                 "the tenant is suspended; nothing can be published until the platform ends that",
             ),
-            E::Busy { retry_after_seconds } => Self::new(
+            E::Busy {
+                retry_after_seconds,
+            } => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "busy",
                 "the tenant has too many requests waiting",
@@ -329,7 +339,12 @@ mod tests {
 
     #[actix_web::test]
     async fn wrong_fields_are_listed() {
-        let (_, _, body) = answer(Problem::invalid_field("url", "invalid_url", "must be a URL")).await;
+        let (_, _, body) = answer(Problem::invalid_field(
+            "url",
+            "invalid_url",
+            "must be a URL",
+        ))
+        .await;
         assert_eq!(body["code"], "invalid_content");
         assert_eq!(
             body["errors"],
@@ -339,21 +354,34 @@ mod tests {
 
     #[actix_web::test]
     async fn headers_say_what_to_do() {
-        let busy = tenants::Error::Busy { retry_after_seconds: 0 };
+        let busy = tenants::Error::Busy {
+            retry_after_seconds: 0,
+        };
         for (problem, status, header, value) in [
             (Problem::unauthorized(), 401, WWW_AUTHENTICATE, "Bearer"),
             (Problem::store_unavailable(), 503, RETRY_AFTER, "1"),
-            (Problem::method_not_allowed("GET, PUT".to_owned()), 405, ALLOW, "GET, PUT"),
+            (
+                Problem::method_not_allowed("GET, PUT".to_owned()),
+                405,
+                ALLOW,
+                "GET, PUT",
+            ),
             (busy.into(), 429, RETRY_AFTER, "1"),
         ] {
             let (found, headers, _) = answer(problem).await;
-            assert_eq!((found, headers.get(header).unwrap().to_str().unwrap()), (status, value));
+            assert_eq!(
+                (found, headers.get(header).unwrap().to_str().unwrap()),
+                (status, value)
+            );
         }
     }
 
     #[test]
     fn a_store_that_cannot_be_asked_is_no_fault_of_ours() {
-        assert_eq!(Problem::from(store::Error::Unavailable("x".into())).status, 503);
+        assert_eq!(
+            Problem::from(store::Error::Unavailable("x".into())).status,
+            503
+        );
         assert_eq!(Problem::from(store::Error::Corrupt("x".into())).status, 500);
         assert_eq!(Problem::from(store::Error::Conflict).status, 409);
     }

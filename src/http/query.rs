@@ -54,7 +54,11 @@ impl<'r> Query<'r> {
     }
 
     /// A parameter with a spelling of its own, such as an id.
-    pub(super) fn parsed<T: FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Problem> {
+    pub(super) fn parsed<T: FromStr>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, Problem> {
         self.read(name, expected, |text| text.parse().ok())
     }
 
@@ -69,7 +73,10 @@ impl<'r> Query<'r> {
             let expected = "must be an RFC 3339 time such as 2026-03-24T23:11:25Z";
             self.read(name, expected, fields::parse_time)
         };
-        Ok(Span { from: time("from")?, to: time("to")? })
+        Ok(Span {
+            from: time("from")?,
+            to: time("to")?,
+        })
     }
 
     /// The page that `limit` and `cursor` give.
@@ -86,7 +93,11 @@ impl<'r> Query<'r> {
             .map(decode_cursor)
             .transpose()
             .map_err(|error| {
-                Problem::new(actix_web::http::StatusCode::BAD_REQUEST, "invalid_cursor", error.to_string())
+                Problem::new(
+                    actix_web::http::StatusCode::BAD_REQUEST,
+                    "invalid_cursor",
+                    error.to_string(),
+                )
             })?;
         Ok(Page { limit, after })
     }
@@ -105,9 +116,19 @@ mod tests {
 
     #[test]
     fn unknown_and_repeated_parameters_are_refused_by_name() {
-        for bad in ["statuss=x", "limit=1&limit=2", "limit=1&LIMIT=2", "%00=1", "="] {
+        for bad in [
+            "statuss=x",
+            "limit=1&limit=2",
+            "limit=1&LIMIT=2",
+            "%00=1",
+            "=",
+        ] {
             let problem = query(bad).unwrap_err();
-            assert_eq!((problem.status.as_u16(), problem.code), (400, "invalid_parameter"), "{bad}");
+            assert_eq!(
+                (problem.status.as_u16(), problem.code),
+                (400, "invalid_parameter"),
+                "{bad}"
+            );
         }
         assert!(query("statuss=x").unwrap_err().detail.contains("statuss"));
         assert!(query("").is_ok());
@@ -115,11 +136,27 @@ mod tests {
 
     #[test]
     fn a_page_has_1_to_200_rows() {
-        let limit = |text: &str| query(text).unwrap().page::<DeliveryId>().map(|page| page.limit);
+        let limit = |text: &str| {
+            query(text)
+                .unwrap()
+                .page::<DeliveryId>()
+                .map(|page| page.limit)
+        };
         assert_eq!(limit(""), Ok(50));
         assert_eq!(limit("limit=1"), Ok(1));
         assert_eq!(limit("limit=200"), Ok(200));
-        for bad in ["0", "201", "-1", "%2B5", "1.0", "", "x", "99999999999", "1%00", "%F0%9F"] {
+        for bad in [
+            "0",
+            "201",
+            "-1",
+            "%2B5",
+            "1.0",
+            "",
+            "x",
+            "99999999999",
+            "1%00",
+            "%F0%9F",
+        ] {
             let problem = limit(&format!("limit={bad}")).unwrap_err();
             assert_eq!(problem.code, "invalid_parameter", "{bad}");
         }
@@ -130,20 +167,37 @@ mod tests {
         let id = DeliveryId::default();
         let given = format!("cursor={}", encode_cursor(&id));
         assert_eq!(query(&given).unwrap().page().unwrap().after, Some(id));
-        for bad in [String::new(), "x".to_owned(), encode_cursor(&MessageId::default())] {
+        for bad in [
+            String::new(),
+            "x".to_owned(),
+            encode_cursor(&MessageId::default()),
+        ] {
             let given = format!("cursor={bad}");
             let problem = query(&given).unwrap().page::<DeliveryId>().unwrap_err();
-            assert_eq!((problem.status.as_u16(), problem.code), (400, "invalid_cursor"), "{bad}");
+            assert_eq!(
+                (problem.status.as_u16(), problem.code),
+                (400, "invalid_cursor"),
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn times_and_flags_are_read() {
-        let span = query("from=2026-03-24T23:11:25%2B01:00").unwrap().span().unwrap();
+        let span = query("from=2026-03-24T23:11:25%2B01:00")
+            .unwrap()
+            .span()
+            .unwrap();
         assert_eq!(span.from.unwrap().to_rfc3339(), "2026-03-24T22:11:25+00:00");
         assert_eq!(span.to, None);
-        assert_eq!(query("to=yesterday").unwrap().span().unwrap_err().code, "invalid_parameter");
-        assert_eq!(query("is_active=false").unwrap().boolean("is_active"), Ok(Some(false)));
+        assert_eq!(
+            query("to=yesterday").unwrap().span().unwrap_err().code,
+            "invalid_parameter"
+        );
+        assert_eq!(
+            query("is_active=false").unwrap().boolean("is_active"),
+            Ok(Some(false))
+        );
         assert!(query("is_active=1").unwrap().boolean("is_active").is_err());
     }
 }

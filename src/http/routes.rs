@@ -42,7 +42,9 @@ impl Routes {
             .paths
             .iter()
             .map(|(pattern, item)| Route::new(pattern, methods(item), metrics));
-        let others = for_browsers.iter().map(|pattern| Route::new(pattern, vec![Method::GET], metrics));
+        let others = for_browsers
+            .iter()
+            .map(|pattern| Route::new(pattern, vec![Method::GET], metrics));
         let routes: Vec<Route> = documented.chain(others).collect();
         let plain = routes
             .iter()
@@ -65,6 +67,15 @@ impl Routes {
         }
     }
 
+    /// Why a segment of the path is no id: it may be a word that is a route of its own, with
+    /// other methods.
+    pub(super) fn no_id(&self, path: &str, what: &'static str) -> Problem {
+        match self.plain.get(path).and_then(|at| self.routes.get(*at)) {
+            Some(route) => Problem::method_not_allowed(route.allow.clone()),
+            None => Problem::not_found(what),
+        }
+    }
+
     /// Counts an answer.
     pub(super) fn count(&self, method: &Method, path: &str, status: u16) {
         let [done, refused, failed] = self.counters(method, path);
@@ -81,7 +92,9 @@ impl Routes {
     }
 
     fn counters(&self, method: &Method, path: &str) -> &Counters {
-        let Some(route) = self.find(path) else { return &self.none };
+        let Some(route) = self.find(path) else {
+            return &self.none;
+        };
         let known = route.methods.iter().find(|(known, _)| known == method);
         known.map_or(&route.other, |(_, counters)| counters)
     }
@@ -150,10 +163,12 @@ mod tests {
         for (path, method) in [
             ("/things", HttpMethod::Get),
             ("/things", HttpMethod::Post),
+            ("/things/all", HttpMethod::Post),
             ("/things/{id}/parts/{part}", HttpMethod::Delete),
         ] {
             let mut one = Paths::new();
-            one.paths.insert(path.to_owned(), PathItem::new(method, Operation::new()));
+            one.paths
+                .insert(path.to_owned(), PathItem::new(method, Operation::new()));
             paths.merge(one);
         }
         let document = OpenApiBuilder::new().paths(paths).build();
@@ -174,12 +189,37 @@ mod tests {
             ("/docs", "GET"),
         ] {
             let problem = refusal(path);
-            assert_eq!((problem.status.as_u16(), problem.code), (405, "method_not_allowed"), "{path}");
-            assert_eq!(problem.error_response().headers().get("allow").unwrap(), allow, "{path}");
+            assert_eq!(
+                (problem.status.as_u16(), problem.code),
+                (405, "method_not_allowed"),
+                "{path}"
+            );
+            assert_eq!(
+                problem.error_response().headers().get("allow").unwrap(),
+                allow,
+                "{path}"
+            );
         }
-        for path in ["/", "/thing", "/things/", "/things/1", "/things//parts/2", "/things/1/parts/2/x"] {
+        for path in [
+            "/",
+            "/thing",
+            "/things/",
+            "/things/1",
+            "/things//parts/2",
+            "/things/1/parts/2/x",
+        ] {
             assert_eq!(refusal(path).code, "not_found", "{path}");
         }
+    }
+
+    #[test]
+    fn a_word_in_place_of_an_id_may_be_a_route() {
+        let routes = routes(&Metrics::new());
+        assert_eq!(
+            routes.no_id("/things/all", "thing").code,
+            "method_not_allowed"
+        );
+        assert_eq!(routes.no_id("/things/none", "thing").code, "not_found");
     }
 
     #[test]
@@ -195,6 +235,9 @@ mod tests {
             line(r#"{method="DELETE",route="/things/{id}/parts/{part}",status="2xx"} 2"#),
             "{text}"
         );
-        assert!(line(r#"{method="other",route="none",status="4xx"} 1"#), "{text}");
+        assert!(
+            line(r#"{method="other",route="none",status="4xx"} 1"#),
+            "{text}"
+        );
     }
 }

@@ -18,7 +18,11 @@ use super::{
 };
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(create_tenant).service(list_tenants).service(get_tenant).service(change_tenant);
+    config
+        .service(create_tenant)
+        .service(list_tenants)
+        .service(get_tenant)
+        .service(change_tenant);
 }
 
 /// A customer of the platform.
@@ -58,7 +62,12 @@ struct NewTenant {
     #[schema(value_type = String, pattern = "^[a-z0-9][a-z0-9_-]{0,62}$", example = "acme")]
     id: TenantId,
     /// Its name, for people.
-    #[schema(min_length = 1, max_length = 200, example = "Acme")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "Acme"
+    )]
     name: String,
 }
 
@@ -66,7 +75,10 @@ impl Body for NewTenant {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let id = fields.required("id", tenant_id);
         let name = fields.required("name", fields::text);
-        Some(Self { id: id?, name: name? })
+        Some(Self {
+            id: id?,
+            name: name?,
+        })
     }
 }
 
@@ -75,10 +87,15 @@ impl Body for NewTenant {
 #[serde(deny_unknown_fields)]
 struct TenantChanges {
     /// Its name, for people.
-    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     name: Option<String>,
     /// Its customer id at Stripe; `null` removes it.
-    #[schema(value_type = Option<String>, min_length = 1, max_length = 255)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 255, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$")]
     stripe_customer_id: Option<Option<String>>,
     /// Refuse publishing and send nothing, or end that.
     #[schema(nullable = false)]
@@ -111,9 +128,15 @@ async fn create_tenant(mut call: Call) -> Result<HttpResponse, Problem> {
     call.no_query()?;
     let new: NewTenant = call.body().await?;
     let origin = call.platform_origin(Some(new.id.clone()));
-    let row = call.api().tenants.register_tenant(new.id, new.name, origin).await?;
+    let row = call
+        .api()
+        .tenants
+        .register_tenant(new.id, new.name, origin)
+        .await?;
     let location = format!("/api/platform/tenants/{}", row.id);
-    Ok(HttpResponse::Created().insert_header((LOCATION, location)).json(TenantView::from(row)))
+    Ok(HttpResponse::Created()
+        .insert_header((LOCATION, location))
+        .json(TenantView::from(row)))
 }
 
 /// The tenants
@@ -185,5 +208,6 @@ async fn change_tenant(mut call: Call) -> Result<HttpResponse, Problem> {
 
 fn tenant_id(field: &str, value: &RawValue, errors: &mut Errors) -> Option<TenantId> {
     let id = fields::text(field, value, errors)?.parse();
-    id.map_err(|error: InvalidTenantId| errors.push(field, "invalid_value", error.to_string())).ok()
+    id.map_err(|error: InvalidTenantId| errors.push(field, "invalid_value", error.to_string()))
+        .ok()
 }

@@ -23,7 +23,10 @@ fn operations(document: &Value) -> Vec<(String, &Value)> {
 #[test]
 fn the_document_has_the_contracts_routes_and_no_others() {
     let document = json();
-    let found: BTreeSet<String> = operations(&document).into_iter().map(|(name, _)| name).collect();
+    let found: BTreeSet<String> = operations(&document)
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     let expected = "
         delete /api/admin/tokens/{id}
         delete /api/admin/webhooks/{id}
@@ -61,7 +64,11 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         put /api/admin/webhooks/{id}
         put /api/platform/topics/{topic}
     ";
-    let expected = expected.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned);
+    let expected = expected
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned);
     assert_eq!(found, expected.collect());
 }
 
@@ -85,7 +92,11 @@ fn every_operation_says_how_it_may_fail() {
         }
         for (status, response) in responses {
             let is_problem = response["content"].get(problem::MEDIA_TYPE).is_some();
-            assert_eq!(is_problem, status.starts_with(['4', '5']), "{name} {status}");
+            assert_eq!(
+                is_problem,
+                status.starts_with(['4', '5']),
+                "{name} {status}"
+            );
         }
     }
 }
@@ -119,15 +130,28 @@ fn the_document_is_openapi_3_1_of_this_version() {
     let document = json();
     assert_eq!(document["openapi"], "3.1.0");
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
-    assert_eq!(document["components"]["securitySchemes"]["bearer"]["scheme"], "bearer");
+    assert_eq!(
+        document["components"]["securitySchemes"]["bearer"]["scheme"],
+        "bearer"
+    );
 }
 
 #[test]
 fn request_bodies_take_no_unknown_fields() {
     let document = json();
-    for name in ["NewMessage", "Batch", "BatchMessage", "NewWebhook", "WebhookChanges", "NewTenant",
-        "TenantChanges", "NewToken", "Rotation", "Trial", "TopicDefinition"]
-    {
+    for name in [
+        "NewMessage",
+        "Batch",
+        "BatchMessage",
+        "NewWebhook",
+        "WebhookChanges",
+        "NewTenant",
+        "TenantChanges",
+        "NewToken",
+        "Rotation",
+        "Trial",
+        "TopicDefinition",
+    ] {
         let schema = &document["components"]["schemas"][name];
         assert_eq!(schema["additionalProperties"], false, "{name}: {schema}");
     }

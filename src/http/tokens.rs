@@ -72,7 +72,10 @@ struct IssuedToken {
 /// What a token may do.
 #[derive(ToSchema)]
 #[schema(as = Role, rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the domain's Role, which knows no OpenAPI")]
+#[expect(
+    dead_code,
+    reason = "describes the domain's Role, which knows no OpenAPI"
+)]
 enum RoleWord {
     Admin,
     Operator,
@@ -96,7 +99,12 @@ impl From<TokenRow> for TokenView {
 #[serde(deny_unknown_fields)]
 struct NewToken {
     /// Its name, for people.
-    #[schema(min_length = 1, max_length = 200, example = "ci")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "ci"
+    )]
     name: String,
     /// What it may do.
     #[schema(value_type = RoleWord)]
@@ -111,7 +119,11 @@ impl Body for NewToken {
         let name = fields.required("name", fields::text);
         let role = fields.required("role", fields::role);
         let expires_at = fields.nullable("expires_at", fields::time).flatten();
-        Some(Self { name: name?, role: role?, expires_at })
+        Some(Self {
+            name: name?,
+            role: role?,
+            expires_at,
+        })
     }
 }
 
@@ -226,12 +238,18 @@ async fn issue(call: &mut Call, caller: &Caller) -> Result<HttpResponse, Problem
         .await?;
     Ok(HttpResponse::Created()
         .insert_header((CACHE_CONTROL, NO_STORE))
-        .json(IssuedToken { view: TokenView::from(row), token }))
+        .json(IssuedToken {
+            view: TokenView::from(row),
+            token,
+        }))
 }
 
 async fn revoke(call: &Call, caller: &Caller) -> Result<HttpResponse, Problem> {
     call.no_query()?;
     let id = call.id("token")?;
-    call.api().tenants.revoke_token(&caller.tenant, id, call.origin(caller)).await?;
+    call.api()
+        .tenants
+        .revoke_token(&caller.tenant, id, call.origin(caller))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }

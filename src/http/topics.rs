@@ -13,6 +13,7 @@ use super::{
     fields::{self, Body, Errors, Fields},
     openapi::{
         ActingFor, Commanded, Denied, OfPlatform, OfTenant, Paging, TopicPath, TopicText, WithBody,
+        null,
     },
     pages::{self, List, list},
     problem::Problem,
@@ -52,11 +53,18 @@ struct TopicDefinition {
     #[schema(value_type = Option<TopicText>, nullable = false)]
     name: Option<String>,
     /// What it is about, for people; empty unless given.
-    #[schema(nullable = false, max_length = 1000)]
+    #[schema(
+        nullable = false,
+        max_length = 1000,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     description: Option<String>,
     /// Not supported yet: `null` or left out.
     #[schema(schema_with = null)]
-    #[expect(dead_code, reason = "stands here for the document; its reader lets only null pass")]
+    #[expect(
+        dead_code,
+        reason = "stands here for the document; its reader lets only null pass"
+    )]
     schema: Option<()>,
 }
 
@@ -126,11 +134,27 @@ async fn put_topic(mut call: Call) -> Result<HttpResponse, Problem> {
     let description = definition.description.unwrap_or_default();
     let tenants = &call.api().tenants;
     let is_new = tenants
-        .define_topic(name.clone(), description.clone(), call.platform_origin(None))
+        .define_topic(
+            name.clone(),
+            description.clone(),
+            call.platform_origin(None),
+        )
         .await?;
-    let built_in = tenants.catalogue().get(name.as_str()).is_some_and(|(_, entry)| entry.is_built_in);
-    let mut response = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(response.json(TopicView { name, description, schema: None, built_in }))
+    let built_in = tenants
+        .catalogue()
+        .get(name.as_str())
+        .is_some_and(|(_, entry)| entry.is_built_in);
+    let mut response = if is_new {
+        HttpResponse::Created()
+    } else {
+        HttpResponse::Ok()
+    };
+    Ok(response.json(TopicView {
+        name,
+        description,
+        schema: None,
+        built_in,
+    }))
 }
 
 /// Take a topic out of the catalogue
@@ -148,16 +172,26 @@ async fn put_topic(mut call: Call) -> Result<HttpResponse, Problem> {
 async fn delete_topic(call: Call) -> Result<HttpResponse, Problem> {
     call.platform().await?;
     call.no_query()?;
-    let name = call.path("topic").parse().map_err(|_| Problem::not_found("topic"))?;
-    call.api().tenants.remove_topic(name, call.platform_origin(None)).await?;
+    let name = call
+        .path("topic")
+        .parse()
+        .map_err(|_| Problem::not_found("topic"))?;
+    call.api()
+        .tenants
+        .remove_topic(name, call.platform_origin(None))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 fn list_all(call: &Call) -> Result<HttpResponse, Problem> {
     let page = call.query(&[&PAGING])?.page::<Topic>()?;
     let catalogue = call.api().tenants.catalogue();
-    let rows: Rows<(&Topic, &Entry), Topic> =
-        pages::cut(catalogue.iter(), page, |(name, _), after| *name > after, |(name, _)| (*name).clone());
+    let rows: Rows<(&Topic, &Entry), Topic> = pages::cut(
+        catalogue.iter(),
+        page,
+        |(name, _), after| *name > after,
+        |(name, _)| (*name).clone(),
+    );
     Ok(list(rows, |(name, entry)| TopicView {
         name: name.clone(),
         description: entry.description.clone(),
@@ -168,21 +202,26 @@ fn list_all(call: &Call) -> Result<HttpResponse, Problem> {
 
 /// The name in the path, which is checked as content: it is what the request wants to make.
 fn topic_name(path: &str, given: Option<&str>) -> Result<Topic, Problem> {
-    let invalid = |error: InvalidTopic| Problem::invalid_field("name", "invalid_topic", error.to_string());
+    let invalid =
+        |error: InvalidTopic| Problem::invalid_field("name", "invalid_topic", error.to_string());
     let name: Topic = path.parse().map_err(invalid)?;
     if given.is_some_and(|given| given != name.as_str()) {
-        return Err(Problem::invalid_field("name", "invalid_value", "must be the name in the path"));
+        return Err(Problem::invalid_field(
+            "name",
+            "invalid_value",
+            "must be the name in the path",
+        ));
     }
     Ok(name)
 }
 
 fn no_schema(field: &str, _: &RawValue, errors: &mut Errors) -> Option<()> {
-    errors.push(field, "not_supported", "this version does not support it yet; leave it null");
+    errors.push(
+        field,
+        "not_supported",
+        "this version does not support it yet; leave it null",
+    );
     None
-}
-
-fn null() -> utoipa::openapi::Object {
-    utoipa::openapi::ObjectBuilder::new().schema_type(utoipa::openapi::Type::Null).build()
 }
 
 #[cfg(test)]
@@ -193,14 +232,27 @@ mod tests {
     fn the_name_is_that_of_the_path() {
         assert!(topic_name("order.placed", None).is_ok());
         assert!(topic_name("order.placed", Some("order.placed")).is_ok());
-        assert_eq!(topic_name("order.placed", Some("order.paid")).unwrap_err().errors[0].code, "invalid_value");
-        assert_eq!(topic_name("Order", None).unwrap_err().errors[0].code, "invalid_topic");
+        assert_eq!(
+            topic_name("order.placed", Some("order.paid"))
+                .unwrap_err()
+                .errors[0]
+                .code,
+            "invalid_value"
+        );
+        assert_eq!(
+            topic_name("Order", None).unwrap_err().errors[0].code,
+            "invalid_topic"
+        );
     }
 
     #[test]
     fn a_schema_is_refused_until_it_is_supported() {
-        let code = |body: &[u8]| fields::read::<TopicDefinition>(body).map_err(|p| p.errors[0].code);
-        assert_eq!(code(br#"{"schema":{"type":"object"}}"#).err(), Some("not_supported"));
+        let code =
+            |body: &[u8]| fields::read::<TopicDefinition>(body).map_err(|p| p.errors[0].code);
+        assert_eq!(
+            code(br#"{"schema":{"type":"object"}}"#).err(),
+            Some("not_supported")
+        );
         assert!(code(br#"{"schema":null,"description":"An order"}"#).is_ok());
         assert!(code(b"{}").is_ok());
     }

@@ -159,7 +159,9 @@ async fn list_webhooks(call: Call) -> Result<HttpResponse, Problem> {
     let page = query.page::<WebhookId>()?;
     let is_meant = |row: &WebhookRow| {
         is_active.is_none_or(|wanted| row.is_active == wanted)
-            && topic.as_ref().is_none_or(|topic| row.config.events.iter().any(|e| e.matches(topic)))
+            && topic
+                .as_ref()
+                .is_none_or(|topic| row.config.events.iter().any(|e| e.matches(topic)))
     };
     let all = call.api().views.webhooks(&caller.tenant).await?;
     let meant = all.into_iter().filter(is_meant);
@@ -188,8 +190,11 @@ async fn create_webhook(mut call: Call) -> Result<HttpResponse, Problem> {
     call.no_query()?;
     let new: NewWebhook = call.body().await?;
     let origin = call.origin(&caller);
-    let (row, secret) =
-        call.api().tenants.register_webhook(&caller.tenant, new.into(), origin).await?;
+    let (row, secret) = call
+        .api()
+        .tenants
+        .register_webhook(&caller.tenant, new.into(), origin)
+        .await?;
     Ok(HttpResponse::Created()
         .insert_header((LOCATION, format!("/api/admin/webhooks/{}", row.id)))
         .insert_header((ETAG, etag(row.version)))
@@ -216,7 +221,9 @@ async fn get_webhook(call: Call) -> Result<HttpResponse, Problem> {
     call.no_query()?;
     let id = call.id("webhook")?;
     let row = call.api().views.webhook(&caller.tenant, id).await?;
-    let row = row.filter(|row| !row.is_deleted).ok_or_else(|| Problem::not_found("webhook"))?;
+    let row = row
+        .filter(|row| !row.is_deleted)
+        .ok_or_else(|| Problem::not_found("webhook"))?;
     Ok(shown(row))
 }
 
@@ -273,8 +280,13 @@ async fn delete_webhook(call: Call) -> Result<HttpResponse, Problem> {
     call.no_query()?;
     let id = call.id("webhook")?;
     let api = call.api();
-    let expected = call.precondition()?.expected(&api.views, &caller.tenant, id).await?;
-    api.tenants.delete_webhook(&caller.tenant, id, expected, call.origin(&caller)).await?;
+    let expected = call
+        .precondition()?
+        .expected(&api.views, &caller.tenant, id)
+        .await?;
+    api.tenants
+        .delete_webhook(&caller.tenant, id, expected, call.origin(&caller))
+        .await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -288,7 +300,9 @@ async fn change<T: super::fields::Body + Into<webhook::Changes>>(
     let changes: T = call.body().await?;
     let origin = call.origin(&caller);
     let api = call.api();
-    let expected = precondition.expected(&api.views, &caller.tenant, id).await?;
+    let expected = precondition
+        .expected(&api.views, &caller.tenant, id)
+        .await?;
     let row = api
         .tenants
         .change_webhook(&caller.tenant, id, changes.into(), expected, origin)

@@ -46,7 +46,10 @@ impl Commit {
     }
 
     /// From the metadata that cqrs-es hands over.
-    pub(super) fn from_metadata(metadata: HashMap<String, String>, recorded_at: DateTime<Utc>) -> Self {
+    pub(super) fn from_metadata(
+        metadata: HashMap<String, String>,
+        recorded_at: DateTime<Utc>,
+    ) -> Self {
         Self {
             tenant: metadata.get("tenant").and_then(|text| text.parse().ok()),
             recorded_at,
@@ -63,11 +66,16 @@ impl Commit {
     /// Adds the event that is number `sequence` of its aggregate.
     ///
     /// Fails if the event cannot be written as JSON or its aggregate's id is not of its kind.
-    pub fn push(&mut self, aggregate_id: impl Display, sequence: u64, fact: &Fact) -> Result<(), Error> {
+    pub fn push(
+        &mut self,
+        aggregate_id: impl Display,
+        sequence: u64,
+        fact: &Fact,
+    ) -> Result<(), Error> {
         self.push_with_body(aggregate_id, sequence, fact, None)
     }
 
-    /// Adds an event and the bytes that lie beside it, which are UTF-8.
+    /// Adds an event and the bytes that lie beside it, which must be UTF-8.
     pub fn push_with_body(
         &mut self,
         aggregate_id: impl Display,
@@ -75,6 +83,10 @@ impl Commit {
         fact: &Fact,
         body: Option<Bytes>,
     ) -> Result<(), Error> {
+        if let Some(body) = &body {
+            // The writer's failure would be that of every commit it has joined.
+            std::str::from_utf8(body).map_err(Error::corrupt)?;
+        }
         let aggregate_id = aggregate_id.to_string();
         let recorded = Recorded {
             aggregate_id: &aggregate_id,

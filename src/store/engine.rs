@@ -30,7 +30,11 @@ pub(super) trait Engine: Send + Sync + 'static {
     /// Appends; returns when it would survive a power cut.
     async fn commit(&self, commit: Commit) -> Result<(), Error>;
     /// All events of the given aggregates of one type, each aggregate's in order.
-    async fn events_of(&self, aggregate_type: &str, ids: &[String]) -> Result<Vec<SerializedEvent>, Error>;
+    async fn events_of(
+        &self,
+        aggregate_type: &str,
+        ids: &[String],
+    ) -> Result<Vec<SerializedEvent>, Error>;
     /// Whether a write would work now.
     async fn check_writable(&self) -> Result<(), Error>;
     /// Writes what was handed in and lets go of the files.
@@ -39,15 +43,28 @@ pub(super) trait Engine: Send + Sync + 'static {
     async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRow>, Error>;
     async fn tenants(&self, page: Page<TenantId>) -> Result<Rows<TenantRow, TenantId>, Error>;
     async fn token(&self, id: TokenId) -> Result<Option<(TokenRow, TenantRow)>, Error>;
-    async fn tokens(&self, tenant: &TenantId, page: Page<TokenId>) -> Result<Rows<TokenRow, TokenId>, Error>;
+    async fn tokens(
+        &self,
+        tenant: &TenantId,
+        page: Page<TokenId>,
+    ) -> Result<Rows<TokenRow, TokenId>, Error>;
     async fn topics(&self) -> Result<Vec<TopicRow>, Error>;
     async fn webhook(&self, tenant: &TenantId, id: WebhookId) -> Result<Option<WebhookRow>, Error>;
+    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error>;
     async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>, Error>;
     async fn message(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Message>, Error>;
     async fn message_by_key(&self, tenant: &TenantId, key: &str) -> Result<Option<Message>, Error>;
-    async fn messages(&self, tenant: &TenantId, page: Page<MessageId>) -> Result<Rows<Message, MessageId>, Error>;
+    async fn messages(
+        &self,
+        tenant: &TenantId,
+        page: Page<MessageId>,
+    ) -> Result<Rows<Message, MessageId>, Error>;
     async fn message_body(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Bytes>, Error>;
-    async fn delivery(&self, tenant: &TenantId, id: DeliveryId) -> Result<Option<DeliveryRow>, Error>;
+    async fn delivery(
+        &self,
+        tenant: &TenantId,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRow>, Error>;
     async fn deliveries(
         &self,
         tenant: &TenantId,
@@ -60,7 +77,10 @@ pub(super) trait Engine: Send + Sync + 'static {
         filter: &AttemptFilter,
         page: Page<AttemptId>,
     ) -> Result<Rows<LoggedAttempt, AttemptId>, Error>;
-    async fn next_waiting(&self, after: Option<(&TenantId, WebhookId)>) -> Result<Option<Waiting>, Error>;
+    async fn next_waiting(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+    ) -> Result<Option<Waiting>, Error>;
     async fn due_ids(
         &self,
         tenant: &TenantId,

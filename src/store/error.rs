@@ -22,7 +22,9 @@ pub enum Error {
     #[error("the ledger {} is in use by another process", .0.display())]
     Locked(PathBuf),
     /// A newer version of Hookledger wrote the tables.
-    #[error("the ledger has schema version {found}, this version of Hookledger knows {known} at most")]
+    #[error(
+        "the ledger has schema version {found}, this version of Hookledger knows {known} at most"
+    )]
     NewerSchema {
         /// What the file says.
         found: i64,
@@ -53,6 +55,10 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::ColumnNotFound(_)
             | sqlx::Error::TypeNotFound { .. }
             | sqlx::Error::Decode(_) => Self::corrupt(error),
+            // A question that the database does not understand is our fault, no outage.
+            sqlx::Error::Database(ref reason) if reason.code().as_deref() == Some("1") => {
+                Self::corrupt(error)
+            }
             other => Self::unavailable(other),
         }
     }

@@ -94,7 +94,10 @@ impl Ledger {
             if expected.is_some_and(|expected| expected != context.current_sequence as u64) {
                 return Err(CommandError::WrongVersion);
             }
-            match self.decide(context, command.clone(), services, origin.to_metadata()).await {
+            match self
+                .decide(context, command.clone(), services, origin.to_metadata())
+                .await
+            {
                 Err(CommandError::Store(Error::Conflict)) => {}
                 other => return other,
             }
@@ -127,7 +130,10 @@ impl Ledger {
         Ok(Stream { state, sequence })
     }
 
-    async fn context<A: Aggregate>(&self, id: &str) -> Result<EventStoreAggregateContext<A>, Error> {
+    async fn context<A: Aggregate>(
+        &self,
+        id: &str,
+    ) -> Result<EventStoreAggregateContext<A>, Error> {
         PersistedEventStore::<_, A>::new_event_store(self.repository.clone())
             .with_upcasters(upcasters(A::TYPE))
             .load_aggregate(id)
@@ -137,7 +143,10 @@ impl Ledger {
 
     /// Reads several aggregates at once. Those without events are left out; the order is that of
     /// `ids`.
-    pub async fn load_many<A: Aggregate>(&self, ids: &[String]) -> Result<Vec<(String, Stream<A>)>, Error> {
+    pub async fn load_many<A: Aggregate>(
+        &self,
+        ids: &[String],
+    ) -> Result<Vec<(String, Stream<A>)>, Error> {
         let mut streams: HashMap<String, Stream<A>> = HashMap::with_capacity(ids.len());
         for event in self.engine.events_of(A::TYPE, ids).await? {
             let event = upcast(event);
@@ -163,7 +172,10 @@ impl Ledger {
         only_tests: bool,
         limit: u32,
     ) -> Result<Vec<(String, Stream<A>)>, Error> {
-        let ids = self.engine.due_ids(tenant, webhook, only_tests, limit).await?;
+        let ids = self
+            .engine
+            .due_ids(tenant, webhook, only_tests, limit)
+            .await?;
         self.load_many(&ids).await
     }
 }

@@ -32,7 +32,10 @@ impl Repository {
 }
 
 impl PersistedEventRepository for Repository {
-    async fn get_events<A: Aggregate>(&self, id: &str) -> Result<Vec<SerializedEvent>, PersistenceError> {
+    async fn get_events<A: Aggregate>(
+        &self,
+        id: &str,
+    ) -> Result<Vec<SerializedEvent>, PersistenceError> {
         self.reads.get_events::<A>(id).await
     }
 
@@ -45,7 +48,10 @@ impl PersistedEventRepository for Repository {
     }
 
     /// There are none: snapshot stores of cqrs-es 0.5 apply events twice.
-    async fn get_snapshot<A: Aggregate>(&self, _: &str) -> Result<Option<SerializedSnapshot>, PersistenceError> {
+    async fn get_snapshot<A: Aggregate>(
+        &self,
+        _: &str,
+    ) -> Result<Option<SerializedSnapshot>, PersistenceError> {
         Ok(None)
     }
 
@@ -65,13 +71,19 @@ impl PersistedEventRepository for Repository {
                 .push(&event.aggregate_id, event.sequence as u64, &fact)
                 .map_err(unknown)?;
         }
-        self.engine.commit(commit).await.map_err(|error| match error {
-            Error::Conflict => PersistenceError::OptimisticLockError,
-            other => PersistenceError::ConnectionError(Box::new(other)),
-        })
+        self.engine
+            .commit(commit)
+            .await
+            .map_err(|error| match error {
+                Error::Conflict => PersistenceError::OptimisticLockError,
+                other => PersistenceError::ConnectionError(Box::new(other)),
+            })
     }
 
-    async fn stream_events<A: Aggregate>(&self, id: &str) -> Result<ReplayStream, PersistenceError> {
+    async fn stream_events<A: Aggregate>(
+        &self,
+        id: &str,
+    ) -> Result<ReplayStream, PersistenceError> {
         self.reads.stream_events::<A>(id).await
     }
 

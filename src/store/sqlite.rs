@@ -1,6 +1,8 @@
 //! The embedded engine: one SQLite file, one writer thread, a pool of readers.
 
 mod apply;
+#[cfg(test)]
+mod costs;
 mod filters;
 mod migrate;
 mod reads;
@@ -9,6 +11,7 @@ mod writer;
 
 use std::{
     fs::File,
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{Arc, Mutex},
     time::Duration,
@@ -37,8 +40,9 @@ const COMMITS_WAITING_MAX: usize = 4096;
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// A reader's page cache in KiB.
 const READER_CACHE_KIB: u32 = 2 * 1024;
-/// After so many pages (4 KiB each) in the write-ahead log they are moved into the database.
-const CHECKPOINT_PAGES: u32 = 4000;
+/// After so many pages (4 KiB each) in the write-ahead log they are moved into the database. The
+/// more there are, the more often a page was written again meanwhile and is moved only once.
+const CHECKPOINT_PAGES: u32 = 16_000;
 
 /// An open SQLite ledger.
 pub(super) struct Sqlite {
@@ -78,12 +82,7 @@ impl Sqlite {
 fn lock(path: &Path) -> Result<File, Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&name)
-        .map_err(|error| Error::unavailable(format!("{}: {error}", Path::new(&name).display())))?;
+    let file = create(Path::new(&name))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked(path.to_owned())),
@@ -91,7 +90,20 @@ fn lock(path: &Path) -> Result<File, Error> {
     }
 }
 
+/// Opens a file, and makes it for the owner only if it is missing: bodies and URLs stand in the
+/// ledger as they are. SQLite gives its other files the same rights.
+fn create(path: &Path) -> Result<File, Error> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(|error| Error::unavailable(format!("{}: {error}", path.display())))
+}
+
 fn open_writer(path: &Path) -> Result<Connection, Error> {
+    create(path)?;
     let connection = Connection::open(path)
         .map_err(|error| Error::unavailable(format!("{}: {error}", path.display())))?;
     connection.busy_timeout(BUSY_TIMEOUT)?;

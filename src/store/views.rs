@@ -69,6 +69,8 @@ queries! {
     topics() -> Vec<TopicRow>;
     /// A webhook, also a deleted one.
     webhook(tenant: &TenantId, id: WebhookId) -> Option<WebhookRow>;
+    /// Some webhook of some tenant: to try a master key on.
+    any_webhook() -> Option<WebhookRow>;
     /// All webhooks of a tenant that are not deleted, the newest first.
     webhooks(tenant: &TenantId) -> Vec<WebhookRow>;
     /// A message.

@@ -17,7 +17,7 @@ use crate::store::{Commit, Error, Stream};
 
 /// A message that is ready to be accepted.
 #[derive(Debug)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// What it is about.
     pub topic: Topic,
     /// When what it tells happened.
@@ -37,7 +37,7 @@ pub struct Prepared {
 }
 
 /// An accepted message and what is to be sent now.
-pub struct Fresh {
+pub(super) struct Fresh {
     /// What the publisher is told.
     pub published: Published,
     /// The deliveries, each with its webhook.
@@ -45,7 +45,7 @@ pub struct Fresh {
 }
 
 /// Decides message and deliveries and appends them together.
-pub async fn accept(
+pub(super) async fn accept(
     shared: &Shared,
     tenant: &TenantId,
     prepared: Prepared,

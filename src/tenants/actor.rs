@@ -10,31 +10,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture,
+};
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
-    actor::Origin,
-    delivery::Delivery,
-    ids::{DeliveryId, WebhookId},
+    ids::WebhookId,
     message::{self, FanOut, Recipient},
     tenant::TenantId,
     webhook::Webhook,
 };
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
     Error, Shared,
     accept::{Prepared, accept},
     directory::Directory,
-    lane::{Entry, Lane, Load, Mode},
+    lane::{Lane, Mode},
     live::LiveWebhook,
-    publish::Published,
     slots::Slot,
 };
-use crate::store::{self, Stream};
+use crate::store::Stream;
 
 mod dispatch;
+mod messages;
+mod reads;
+
+pub(super) use messages::{Accept, Accepted, Refresh, Suspend};
+use messages::{Broken, Done, Granted, Loaded, Offer};
+use reads::{Beginning, read_beginning};
 
 /// How long an actor with nothing to do stays.
 const IDLE: Duration = Duration::from_secs(60);
@@ -42,7 +46,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const BATCH_COMMITS_MAX: usize = 64;
 
 /// The actor.
-pub struct TenantActor {
+pub(super) struct TenantActor {
     tenant: TenantId,
     shared: Arc<Shared>,
     directory: Directory,
@@ -66,88 +70,9 @@ pub struct TenantActor {
     is_retired: bool,
 }
 
-/// Accept messages.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Accept {
-    /// The messages.
-    pub batch: Vec<Prepared>,
-    /// Who publishes them.
-    pub origin: Origin,
-    /// Gets what became of each; with a test its delivery.
-    pub reply: oneshot::Sender<Result<Accepted, Error>>,
-    /// Keeps the number of waiting requests within its bound.
-    pub permit: OwnedSemaphorePermit,
-}
-
-/// What became of each message of a batch, with its first delivery.
-pub type Accepted = Vec<Result<(Published, Option<DeliveryId>), store::Error>>;
-
-/// A webhook is like this now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Refresh {
-    /// Which webhook.
-    pub id: WebhookId,
-    /// How it is.
-    pub stream: Stream<Webhook>,
-    /// Told when it is known.
-    pub reply: oneshot::Sender<()>,
-}
-
-/// The tenant is suspended or is not any more.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Suspend {
-    /// Which of the two.
-    pub is_suspended: bool,
-    /// Told when it is known.
-    pub reply: oneshot::Sender<()>,
-}
-
-/// Deliveries were accepted and may be sent.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Offer(Vec<(WebhookId, Entry)>);
-
-/// An attempt is over and recorded.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Done {
-    webhook: WebhookId,
-    delivery: DeliveryId,
-    again: Option<Entry>,
-}
-
-/// An attempt panicked.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Broken;
-
-/// A part of the view was read.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Loaded {
-    webhook: WebhookId,
-    load: Load,
-    entries: Result<Vec<Entry>, store::Error>,
-}
-
-/// It is the tenant's turn to have one more attempt.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Granted(Slot);
-
-/// What an actor reads when it starts.
-struct Beginning {
-    is_suspended: bool,
-    webhooks: Vec<(WebhookId, LiveWebhook)>,
-    waiting: Vec<store::Waiting>,
-}
-
 impl TenantActor {
     /// An actor that has read nothing yet.
-    pub fn new(
+    pub(super) fn new(
         tenant: TenantId,
         shared: Arc<Shared>,
         directory: Directory,
@@ -210,7 +135,10 @@ impl TenantActor {
         let delivery_id = || self.shared.ids.delivery(now);
         match item.only {
             None => {
-                let webhooks = self.webhooks.iter().map(|(id, webhook)| (*id, webhook.webhook()));
+                let webhooks = self
+                    .webhooks
+                    .iter()
+                    .map(|(id, webhook)| (*id, webhook.webhook()));
                 message::fan_out(&item.topic, webhooks, delivery_id)
             }
             Some(webhook_id) => FanOut {
@@ -231,7 +159,9 @@ impl TenantActor {
             && self.tasks.is_empty()
             && self.lanes.values().all(Lane::is_idle);
         let wake_at = self.wakes.first().map(|(wake_at, _)| *wake_at);
-        let is_soon = wake_at.is_some_and(|wake_at| wake_at - self.shared.clock.now() < chrono::Duration::seconds(60));
+        let is_soon = wake_at.is_some_and(|wake_at| {
+            wake_at - self.shared.clock.now() < chrono::Duration::seconds(60)
+        });
         if is_idle && !is_soon && self.directory.retire(&self.tenant, wake_at) {
             self.is_retired = true;
             ctx.stop();
@@ -251,7 +181,8 @@ impl Actor for TenantActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Context<Self>) {
-        let (shared, tenant, tasks) = (self.shared.clone(), self.tenant.clone(), self.tasks.clone());
+        let (shared, tenant, tasks) =
+            (self.shared.clone(), self.tenant.clone(), self.tasks.clone());
         let read = async move {
             // What a predecessor had under way must be recorded before the view is read, or it
             // would be sent twice.
@@ -279,31 +210,6 @@ impl Drop for TenantActor {
             self.directory.revive(self.tenant.clone());
         }
     }
-}
-
-async fn read_beginning(shared: &Shared, tenant: &TenantId) -> Result<Beginning, Error> {
-    let _permit = shared.starts.acquire().await.map_err(|_| Error::Unavailable)?;
-    let row = shared.views.tenant(tenant).await?;
-    let ids: Vec<String> = shared
-        .views
-        .webhooks(tenant)
-        .await?
-        .iter()
-        .map(|row| row.id.to_string())
-        .collect();
-    let now = shared.clock.now();
-    let mut webhooks = Vec::with_capacity(ids.len());
-    for (id, stream) in shared.ledger.load_many::<Webhook>(&ids).await? {
-        let id: WebhookId = id.parse().map_err(|_| Error::Internal)?;
-        if stream.state.exists() {
-            webhooks.push((id, LiveWebhook::open(&shared.vault, tenant, id, stream, now)?));
-        }
-    }
-    Ok(Beginning {
-        is_suspended: row.is_some_and(|row| row.is_suspended),
-        webhooks,
-        waiting: shared.views.waiting_of(tenant).await?,
-    })
 }
 
 impl Handler<Accept> for TenantActor {
@@ -428,13 +334,16 @@ impl Handler<Refresh> for TenantActor {
     fn handle(&mut self, message: Refresh, ctx: &mut Context<Self>) {
         self.begun();
         let (id, stream) = (message.id, message.stream);
-        let known = self.webhooks.get(&id).map_or(0, |webhook| webhook.version());
+        let known = self
+            .webhooks
+            .get(&id)
+            .map_or(0, |webhook| webhook.version());
         if stream.sequence > known {
             self.replace(id, stream);
         }
         self.configure_lane(id, ctx);
         self.pump(ctx);
-        drop(message.reply.send(()));
+        let _ = message.reply.send(());
     }
 }
 
@@ -447,7 +356,9 @@ impl TenantActor {
         let now = self.shared.clock.now();
         match LiveWebhook::open(&self.shared.vault, &self.tenant, id, stream, now) {
             Ok(webhook) => drop(self.webhooks.insert(id, Arc::new(webhook))),
-            Err(error) => tracing::error!(%error, webhook = %id, "a webhook's secrets cannot be opened"),
+            Err(error) => {
+                tracing::error!(%error, webhook = %id, "a webhook's secrets cannot be opened")
+            }
         }
     }
 
@@ -483,29 +394,6 @@ impl Handler<Suspend> for TenantActor {
             self.look_at(id, ctx);
         }
         self.pump(ctx);
-        drop(message.reply.send(()));
+        let _ = message.reply.send(());
     }
-}
-
-/// Reads the part of the view that a lane asked for.
-async fn read_due(shared: &Shared, tenant: &TenantId, webhook: WebhookId, load: Load) -> Result<Vec<Entry>, store::Error> {
-    let _permit = shared
-        .loads
-        .acquire()
-        .await
-        .map_err(|_| store::Error::Busy)?;
-    let streams = shared
-        .ledger
-        .load_due::<Delivery>(tenant, webhook, load.only_tests, load.limit)
-        .await?;
-    Ok(streams
-        .into_iter()
-        .filter_map(|(id, stream)| {
-            Some(Entry {
-                id: id.parse().ok()?,
-                stream,
-                body: None,
-            })
-        })
-        .collect())
 }

@@ -26,7 +26,12 @@ use crate::{
 const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// Sends a delivery and records what came of it. Returns the delivery if it is still pending.
-pub async fn send(shared: &Shared, tenant: &TenantId, webhook: &LiveWebhook, entry: Entry) -> Option<Entry> {
+pub(super) async fn send(
+    shared: &Shared,
+    tenant: &TenantId,
+    webhook: &LiveWebhook,
+    entry: Entry,
+) -> Option<Entry> {
     let now = shared.clock.now();
     let id = shared.ids.attempt(now);
     let (outcome, url) = match body(shared, tenant, &entry).await {
@@ -62,7 +67,7 @@ fn count_end(shared: &Shared, status: Status) {
 }
 
 /// Cancels a delivery whose webhook is gone. Returns it if it is still pending, which it is not.
-pub async fn cancel(shared: &Shared, tenant: &TenantId, entry: Entry) -> Option<Entry> {
+pub(super) async fn cancel(shared: &Shared, tenant: &TenantId, entry: Entry) -> Option<Entry> {
     let command = Command::Cancel {
         reason: CancelReason::WebhookDeleted,
     };
@@ -76,7 +81,11 @@ async fn body(shared: &Shared, tenant: &TenantId, entry: &Entry) -> Option<Bytes
     }
     let mut wait = RECORD_RETRY.0;
     loop {
-        match shared.views.message_body(tenant, entry.stream.state.message_id()).await {
+        match shared
+            .views
+            .message_body(tenant, entry.stream.state.message_id())
+            .await
+        {
             Ok(body) => return body,
             Err(error) => {
                 tracing::warn!(%error, delivery = %entry.id, "cannot read the body of a message");
@@ -127,7 +136,8 @@ async fn try_once(
                 timeout: webhook.timeout(),
             };
             shared.metrics.attempts_in_flight.inc();
-            let outcome = shared.sender.send(request).await;
+            // Boxed, because it is large and would be moved with every future around it.
+            let outcome = Box::pin(shared.sender.send(request)).await;
             shared.metrics.attempts_in_flight.dec();
             outcome
         }
@@ -186,10 +196,12 @@ fn attempt(
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Lets the delivery decide and appends what it decided, until it is written: an outcome that
@@ -263,4 +275,3 @@ async fn reload(shared: &Shared, entry: &Entry) -> Option<Stream<Delivery>> {
         }
     }
 }
-

@@ -13,13 +13,13 @@ const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The sum of the bodies at hand.
 #[derive(Debug, Clone, Default)]
-pub struct Bodies {
+pub(super) struct Bodies {
     used: Arc<AtomicUsize>,
 }
 
 /// A body at hand; counts until its last clone is dropped.
 #[derive(Debug, Clone)]
-pub struct Body(Arc<Counted>);
+pub(super) struct Body(Arc<Counted>);
 
 #[derive(Debug)]
 struct Counted {
@@ -29,7 +29,7 @@ struct Counted {
 
 impl Bodies {
     /// Keeps a body at hand if there is room.
-    pub fn keep(&self, bytes: Bytes) -> Option<Body> {
+    pub(super) fn keep(&self, bytes: Bytes) -> Option<Body> {
         let size = bytes.len();
         let fits = |used: usize| (used + size <= BYTES_MAX).then_some(used + size);
         self.used
@@ -44,7 +44,7 @@ impl Bodies {
 
 impl Body {
     /// The bytes themselves.
-    pub fn bytes(&self) -> Bytes {
+    pub(super) fn bytes(&self) -> Bytes {
         self.0.bytes.clone()
     }
 }

@@ -53,7 +53,8 @@ impl Tenants {
             changes,
             secret: sealed,
         };
-        self.execute_webhook(tenant, id, command, None, origin).await?;
+        self.execute_webhook(tenant, id, command, None, origin)
+            .await?;
         Ok((self.webhook_row(tenant, id).await?, secret))
     }
 
@@ -69,7 +70,8 @@ impl Tenants {
         self.check_owner(tenant, id).await?;
         self.check_target(&changes).await?;
         let command = webhook::Command::Change { changes };
-        self.execute_webhook(tenant, id, command, expected_version, origin).await?;
+        self.execute_webhook(tenant, id, command, expected_version, origin)
+            .await?;
         self.webhook_row(tenant, id).await
     }
 
@@ -84,7 +86,8 @@ impl Tenants {
     ) -> Result<(), Error> {
         self.check_owner(tenant, id).await?;
         let command = webhook::Command::Delete;
-        self.execute_webhook(tenant, id, command, expected_version, origin).await?;
+        self.execute_webhook(tenant, id, command, expected_version, origin)
+            .await?;
         Ok(())
     }
 
@@ -110,16 +113,21 @@ impl Tenants {
         self.execute_webhook(tenant, id, command, Some(stream.sequence), origin)
             .await
             .map_err(|error| match error {
-                Error::PreconditionFailed => {
-                    Error::conflict("conflict", "the webhook was changed at the same time; try again")
-                }
+                Error::PreconditionFailed => Error::conflict(
+                    "conflict",
+                    "the webhook was changed at the same time; try again",
+                ),
                 other => other,
             })?;
         self.reveal_secrets(tenant, id).await
     }
 
     /// The secrets of a webhook in the open.
-    pub async fn reveal_secrets(&self, tenant: &TenantId, id: WebhookId) -> Result<RevealedSecrets, Error> {
+    pub async fn reveal_secrets(
+        &self,
+        tenant: &TenantId,
+        id: WebhookId,
+    ) -> Result<RevealedSecrets, Error> {
         let row = self.webhook_row(tenant, id).await?;
         let now = self.shared.clock.now();
         let open = |secret: &SealedSecret| self.shared.vault.open(tenant, id, secret);
@@ -165,7 +173,13 @@ impl Tenants {
         self.webhook_row(tenant, id).await.map(drop)
     }
 
-    fn seal(&self, tenant: &TenantId, webhook: WebhookId, version: u64, secret: &Secret) -> Result<Sealed, Error> {
+    fn seal(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        version: u64,
+        secret: &Secret,
+    ) -> Result<Sealed, Error> {
         let place = Place {
             tenant,
             webhook,
@@ -204,18 +218,28 @@ impl Tenants {
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        self.shared.runtime.spawn(work).await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a command panicked");
-            Err(Error::Internal)
-        })
+        self.shared
+            .runtime
+            .spawn(work)
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a command panicked");
+                Err(Error::Internal)
+            })
     }
 }
 
 /// Tenants, tokens and topics.
 impl Tenants {
     /// Makes a tenant known.
-    pub async fn register_tenant(&self, id: TenantId, name: String, origin: Origin) -> Result<TenantRow, Error> {
-        self.execute_tenant(&id, tenant::Command::Register { name }, origin).await?;
+    pub async fn register_tenant(
+        &self,
+        id: TenantId,
+        name: String,
+        origin: Origin,
+    ) -> Result<TenantRow, Error> {
+        self.execute_tenant(&id, tenant::Command::Register { name }, origin)
+            .await?;
         self.tenant_row(&id).await
     }
 
@@ -273,13 +297,23 @@ impl Tenants {
     }
 
     /// Revokes an API token.
-    pub async fn revoke_token(&self, tenant: &TenantId, token_id: TokenId, origin: Origin) -> Result<(), Error> {
+    pub async fn revoke_token(
+        &self,
+        tenant: &TenantId,
+        token_id: TokenId,
+        origin: Origin,
+    ) -> Result<(), Error> {
         let command = tenant::Command::RevokeToken { token_id };
         self.execute_tenant(tenant, command, origin).await.map(drop)
     }
 
     /// Puts a topic into the catalogue or describes it otherwise. Returns whether it is new there.
-    pub async fn define_topic(&self, name: Topic, description: String, origin: Origin) -> Result<bool, Error> {
+    pub async fn define_topic(
+        &self,
+        name: Topic,
+        description: String,
+        origin: Origin,
+    ) -> Result<bool, Error> {
         let is_new = self.catalogue().get(name.as_str()).is_none();
         let command = topic::Command::Define { description };
         self.execute_topic(name, command, origin).await?;
@@ -293,12 +327,21 @@ impl Tenants {
             .get(name.as_str())
             .is_some_and(|(_, entry)| entry.is_built_in);
         if is_built_in {
-            return Err(Error::conflict("built_in_topic", "a built-in topic cannot be removed"));
+            return Err(Error::conflict(
+                "built_in_topic",
+                "a built-in topic cannot be removed",
+            ));
         }
-        self.execute_topic(name, topic::Command::Remove, origin).await
+        self.execute_topic(name, topic::Command::Remove, origin)
+            .await
     }
 
-    async fn execute_topic(&self, name: Topic, command: topic::Command, origin: Origin) -> Result<(), Error> {
+    async fn execute_topic(
+        &self,
+        name: Topic,
+        command: topic::Command,
+        origin: Origin,
+    ) -> Result<(), Error> {
         let this = self.clone();
         self.finish(async move {
             this.shared
@@ -318,7 +361,13 @@ impl Tenants {
     ) -> Result<(), Error> {
         // What the platform does to a tenant stands in that tenant's history.
         origin.tenant = Some(id.clone());
-        let is_suspension = matches!(&command, tenant::Command::Change { is_suspended: Some(_), .. });
+        let is_suspension = matches!(
+            &command,
+            tenant::Command::Change {
+                is_suspended: Some(_),
+                ..
+            }
+        );
         let (this, id) = (self.clone(), id.clone());
         self.finish(async move {
             let stream = this
@@ -327,7 +376,9 @@ impl Tenants {
                 .execute::<Tenant>(id.as_str(), command, &(), None, &origin)
                 .await?;
             if is_suspension {
-                this.directory.refresh_suspension(&id, stream.state.is_suspended()).await;
+                this.directory
+                    .refresh_suspension(&id, stream.state.is_suspended())
+                    .await;
             }
             Ok(())
         })

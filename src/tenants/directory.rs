@@ -30,8 +30,9 @@ use super::{
 };
 use crate::store::{self, Stream};
 
-/// Threads on which actors live.
-const ARBITERS: usize = 2;
+/// The most threads on which actors live; there is one for every two processors. They only decide
+/// and dispatch, and fewer threads are woken less often.
+const ARBITERS_MAX: usize = 8;
 /// Requests of one tenant that may wait for its actor; further ones are answered 429.
 const WAITING_PER_TENANT_MAX: usize = 1024;
 /// How long a request waits for its answer: longer than any store should take.
@@ -43,7 +44,7 @@ const REVIVE_DELAY: Duration = Duration::from_millis(200);
 
 /// The directory. Cheap to clone.
 #[derive(Clone)]
-pub struct Directory {
+pub(super) struct Directory {
     inner: Arc<Inner>,
 }
 
@@ -68,7 +69,7 @@ struct Seats {
 
 /// A tenant's place in the directory while it has an actor.
 #[derive(Clone)]
-pub struct Seat {
+pub(super) struct Seat {
     addr: Addr<TenantActor>,
     /// Messages that were handed to the actor and that it has not begun yet.
     pub waiting: Arc<AtomicUsize>,
@@ -79,8 +80,10 @@ pub struct Seat {
 
 impl Directory {
     /// Reads which tenants have something waiting. Those that are due start at once.
-    pub async fn start(shared: Arc<Shared>) -> Result<Self, store::Error> {
-        let threads: Vec<Arbiter> = (0..ARBITERS).map(|_| Arbiter::new()).collect();
+    pub(super) async fn start(shared: Arc<Shared>) -> Result<Self, store::Error> {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let count = (processors / 2).clamp(1, ARBITERS_MAX);
+        let threads: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();
         let this = Self {
             inner: Arc::new(Inner {
                 arbiters: threads.iter().map(Arbiter::handle).collect(),
@@ -96,7 +99,8 @@ impl Directory {
             let Some(waiting) = shared.views.next_waiting(place).await? else {
                 break;
             };
-            this.seats().sleep(waiting.tenant_id.clone(), waiting.due_at);
+            this.seats()
+                .sleep(waiting.tenant_id.clone(), waiting.due_at);
             after = Some((waiting.tenant_id, waiting.webhook_id));
         }
         shared.runtime.spawn(this.clone().wake_sleepers());
@@ -104,7 +108,7 @@ impl Directory {
     }
 
     /// Hands messages to the tenant's actor and waits for what became of each.
-    pub async fn accept(
+    pub(super) async fn accept(
         &self,
         tenant: &TenantId,
         batch: Vec<Prepared>,
@@ -118,11 +122,21 @@ impl Directory {
             permit,
         })
         .await?
-        .map(|accepted| accepted.into_iter().map(|result| result.map(|(published, _)| published)).collect())
+        .map(|accepted| {
+            accepted
+                .into_iter()
+                .map(|result| result.map(|(published, _)| published))
+                .collect()
+        })
     }
 
     /// Hands a test to the tenant's actor; answers nothing if the webhook is gone meanwhile.
-    pub async fn test(&self, tenant: &TenantId, item: Prepared, origin: Origin) -> Result<Option<DeliveryId>, Error> {
+    pub(super) async fn test(
+        &self,
+        tenant: &TenantId,
+        item: Prepared,
+        origin: Origin,
+    ) -> Result<Option<DeliveryId>, Error> {
         let (reply, answer) = oneshot::channel();
         let mut answers = self
             .ask(tenant, answer, |permit| Accept {
@@ -140,7 +154,12 @@ impl Directory {
     }
 
     /// Tells the tenant's actor how a webhook is now, and waits until it knows.
-    pub async fn refresh_webhook(&self, tenant: &TenantId, id: WebhookId, stream: Stream<Webhook>) {
+    pub(super) async fn refresh_webhook(
+        &self,
+        tenant: &TenantId,
+        id: WebhookId,
+        stream: Stream<Webhook>,
+    ) {
         let (reply, answer) = oneshot::channel();
         let refreshed = self
             .ask(tenant, answer, |_| Refresh { id, stream, reply })
@@ -152,10 +171,13 @@ impl Directory {
     }
 
     /// Tells the tenant's actor whether it is suspended, and waits until it knows.
-    pub async fn refresh_suspension(&self, tenant: &TenantId, is_suspended: bool) {
+    pub(super) async fn refresh_suspension(&self, tenant: &TenantId, is_suspended: bool) {
         let (reply, answer) = oneshot::channel();
         let refreshed = self
-            .ask(tenant, answer, |_| Suspend { is_suspended, reply })
+            .ask(tenant, answer, |_| Suspend {
+                is_suspended,
+                reply,
+            })
             .await;
         if let Err(error) = refreshed {
             tracing::warn!(%error, %tenant, "a tenant's actor could not be told of a suspension");
@@ -176,9 +198,13 @@ impl Directory {
         {
             let mut seats = self.seats();
             let seat = self.seat(&mut seats, tenant);
-            let permit = seat.permits.clone().try_acquire_owned().map_err(|_| Error::Busy {
-                retry_after_seconds: 1,
-            })?;
+            let permit = seat
+                .permits
+                .clone()
+                .try_acquire_owned()
+                .map_err(|_| Error::Busy {
+                    retry_after_seconds: 1,
+                })?;
             // Under the lock, so that the actor is not retired with this in its mailbox.
             seat.waiting.fetch_add(1, Ordering::Relaxed);
             seat.addr.do_send(message(permit));
@@ -201,11 +227,12 @@ impl Directory {
     fn start_actor(&self, tenant: &TenantId, tasks: TaskTracker) -> Seat {
         let mut hasher = DefaultHasher::new();
         tenant.hash(&mut hasher);
-        let index = usize::try_from(hasher.finish() % ARBITERS as u64).unwrap_or(0);
+        let arbiters = &self.inner.arbiters;
+        let index = usize::try_from(hasher.finish() % arbiters.len() as u64).unwrap_or(0);
         let waiting = Arc::new(AtomicUsize::new(0));
         let (directory, shared, tenant) = (self.clone(), self.inner.shared.clone(), tenant.clone());
         let (its_waiting, its_tasks) = (waiting.clone(), tasks.clone());
-        let addr = TenantActor::start_in_arbiter(&self.inner.arbiters[index], move |_| {
+        let addr = TenantActor::start_in_arbiter(&arbiters[index], move |_| {
             TenantActor::new(tenant, shared, directory, its_waiting, its_tasks)
         });
         Seat {
@@ -218,7 +245,7 @@ impl Directory {
 
     /// Takes an idle actor out of the directory, unless a message is on its way to it. The tenant
     /// is woken at `wake_at`.
-    pub fn retire(&self, tenant: &TenantId, wake_at: Option<DateTime<Utc>>) -> bool {
+    pub(super) fn retire(&self, tenant: &TenantId, wake_at: Option<DateTime<Utc>>) -> bool {
         let mut seats = self.seats();
         let is_wanted = seats
             .by_tenant
@@ -237,7 +264,7 @@ impl Directory {
     }
 
     /// Starts the actor of a tenant anew after it panicked or could not start.
-    pub fn revive(&self, tenant: TenantId) {
+    pub(super) fn revive(&self, tenant: TenantId) {
         if self.is_stopping() {
             return;
         }
@@ -273,11 +300,15 @@ impl Directory {
     }
 
     /// Starts no further attempts and waits for those in flight.
-    pub async fn stop(&self, deadline: Duration) -> bool {
+    pub(super) async fn stop(&self, deadline: Duration) -> bool {
         self.start_stopping();
         let trackers: Vec<TaskTracker> = {
             let seats = self.seats();
-            seats.by_tenant.values().map(|seat| seat.tasks.clone()).collect()
+            seats
+                .by_tenant
+                .values()
+                .map(|seat| seat.tasks.clone())
+                .collect()
         };
         let all = async {
             for tracker in &trackers {
@@ -286,7 +317,13 @@ impl Directory {
             }
         };
         let is_complete = tokio::time::timeout(deadline, all).await.is_ok();
-        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(
+            &mut *self
+                .inner
+                .threads
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
         for thread in threads {
             thread.stop();
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -295,16 +332,18 @@ impl Directory {
     }
 
     /// Starts no further attempts.
-    pub fn start_stopping(&self) {
+    pub(super) fn start_stopping(&self) {
         self.inner.shared.is_stopping.store(true, Ordering::Relaxed);
         self.inner.alarm.notify_one();
     }
 
     /// Whether every thread of actors answers within [`BEAT_TIMEOUT`].
-    pub async fn is_beating(&self) -> bool {
+    pub(super) async fn is_beating(&self) -> bool {
         for arbiter in &self.inner.arbiters {
             let (reply, answer) = oneshot::channel();
-            arbiter.spawn_fn(move || drop(reply.send(())));
+            arbiter.spawn_fn(move || {
+                let _ = reply.send(());
+            });
             if !matches!(tokio::time::timeout(BEAT_TIMEOUT, answer).await, Ok(Ok(()))) {
                 return false;
             }
@@ -313,12 +352,15 @@ impl Directory {
     }
 
     /// Whether no further attempts are started.
-    pub fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.inner.shared.is_stopping.load(Ordering::Relaxed)
     }
 
     fn seats(&self) -> MutexGuard<'_, Seats> {
-        self.inner.seats.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner
+            .seats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -86,7 +86,9 @@ impl From<webhook::Error> for Error {
         match error {
             webhook::Error::Invalid(errors) => Self::Invalid(errors),
             webhook::Error::NotFound => Self::NotFound,
-            webhook::Error::AlreadyRegistered => Self::conflict("already_exists", error.to_string()),
+            webhook::Error::AlreadyRegistered => {
+                Self::conflict("already_exists", error.to_string())
+            }
         }
     }
 }

@@ -13,11 +13,11 @@ use super::bodies::Body;
 use crate::store::Stream;
 
 /// The most deliveries that a lane holds besides those in flight.
-pub const WINDOW: usize = 128;
+pub(super) const WINDOW: usize = 128;
 
 /// A pending delivery in memory.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Its id.
     pub id: DeliveryId,
     /// Its state, so that an attempt costs one append and no read.
@@ -34,7 +34,7 @@ impl Entry {
 
 /// What a lane does with its deliveries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// The webhook is active: send all.
     All,
     /// The webhook is inactive: send tests, let the others wait.
@@ -45,7 +45,7 @@ pub enum Mode {
 
 /// What [`Lane::next`] gives out.
 #[derive(Debug)]
-pub enum Next {
+pub(super) enum Next {
     /// Send this one now.
     Send(Entry),
     /// Cancel this one.
@@ -54,7 +54,7 @@ pub enum Next {
 
 impl Next {
     /// Which delivery it is.
-    pub fn id(&self) -> DeliveryId {
+    pub(super) fn id(&self) -> DeliveryId {
         match self {
             Self::Send(entry) | Self::Cancel(entry) => entry.id,
         }
@@ -63,7 +63,7 @@ impl Next {
 
 /// A part of the view that is to be loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Load {
+pub(super) struct Load {
     /// Only test deliveries.
     pub only_tests: bool,
     /// At most this many.
@@ -72,7 +72,7 @@ pub struct Load {
 
 /// A webhook's queue.
 #[derive(Debug)]
-pub struct Lane {
+pub(super) struct Lane {
     mode: Mode,
     in_flight_max: usize,
     pace: Option<Pace>,
@@ -109,7 +109,12 @@ impl Pace {
 
 impl Lane {
     /// A lane of which `rest` says from when on something may be due in the view.
-    pub fn new(mode: Mode, in_flight_max: usize, rate_limit: Option<u32>, rest: Option<DateTime<Utc>>) -> Self {
+    pub(super) fn new(
+        mode: Mode,
+        in_flight_max: usize,
+        rate_limit: Option<u32>,
+        rest: Option<DateTime<Utc>>,
+    ) -> Self {
         let mut lane = Self {
             mode,
             in_flight_max,
@@ -130,7 +135,7 @@ impl Lane {
 
     /// Takes over a changed configuration. With another mode the window is forgotten; what was in
     /// it lies in the view all the same.
-    pub fn configure(&mut self, mode: Mode, in_flight_max: usize, rate_limit: Option<u32>) {
+    pub(super) fn configure(&mut self, mode: Mode, in_flight_max: usize, rate_limit: Option<u32>) {
         self.in_flight_max = in_flight_max;
         self.pace = rate_limit.map(|per_second| match self.pace {
             Some(pace) if pace.per_second == per_second => pace,
@@ -150,7 +155,7 @@ impl Lane {
 
     /// Takes a delivery that was just scheduled. It joins the window if there is room and nothing
     /// that is due earlier lies in the view only; otherwise it is loaded later.
-    pub fn offer(&mut self, entry: Entry, now: DateTime<Utc>) {
+    pub(super) fn offer(&mut self, entry: Entry, now: DateTime<Utc>) {
         if self.mode == Mode::TestsOnly && !entry.stream.state.is_test() {
             return;
         }
@@ -165,7 +170,7 @@ impl Lane {
 
     /// The next thing to do now, if anything may be done. What it gives out to be sent is in
     /// flight until [`Lane::done`].
-    pub fn next(&mut self, now: DateTime<Utc>) -> Option<Next> {
+    pub(super) fn next(&mut self, now: DateTime<Utc>) -> Option<Next> {
         self.ripen(now);
         if self.in_flight.len() >= self.in_flight_max {
             return None;
@@ -185,14 +190,15 @@ impl Lane {
     }
 
     /// Whether [`Lane::next`] would give something out.
-    pub fn has_next(&self, now: DateTime<Utc>) -> bool {
+    pub(super) fn has_next(&self, now: DateTime<Utc>) -> bool {
         self.in_flight.len() < self.in_flight_max
-            && (!self.ready.is_empty() || self.later.keys().next().is_some_and(|(due, _)| *due <= now))
+            && (!self.ready.is_empty()
+                || self.later.keys().next().is_some_and(|(due, _)| *due <= now))
             && (self.mode == Mode::Cancel || self.pace.is_none_or(|pace| pace.free_at <= now))
     }
 
     /// What was in flight has been recorded; `again` is the delivery if it is still pending.
-    pub fn done(&mut self, id: DeliveryId, again: Option<Entry>, now: DateTime<Utc>) {
+    pub(super) fn done(&mut self, id: DeliveryId, again: Option<Entry>, now: DateTime<Utc>) {
         self.in_flight.remove(&id);
         if let Some(touched) = &mut self.loading {
             touched.insert(id);
@@ -204,7 +210,7 @@ impl Lane {
 
     /// Whether a part of the view should be loaded now; if so, it counts as under way until
     /// [`Lane::loaded`] or [`Lane::load_failed`].
-    pub fn start_load(&mut self, now: DateTime<Utc>) -> Option<Load> {
+    pub(super) fn start_load(&mut self, now: DateTime<Utc>) -> Option<Load> {
         let is_due = self.rest.is_some_and(|rest| rest <= now);
         if !is_due || self.loading.is_some() || self.held() > WINDOW / 2 {
             return None;
@@ -219,7 +225,7 @@ impl Lane {
     }
 
     /// Takes what a load gave, in due order.
-    pub fn loaded(&mut self, load: Load, entries: Vec<Entry>, now: DateTime<Utc>) {
+    pub(super) fn loaded(&mut self, load: Load, entries: Vec<Entry>, now: DateTime<Utc>) {
         let touched = self.loading.take().unwrap_or_default();
         if std::mem::take(&mut self.is_load_stale) {
             self.leave(DateTime::UNIX_EPOCH);
@@ -252,7 +258,7 @@ impl Lane {
     }
 
     /// A load came to nothing; it is to be tried again from `retry_at` on.
-    pub fn load_failed(&mut self, retry_at: DateTime<Utc>) {
+    pub(super) fn load_failed(&mut self, retry_at: DateTime<Utc>) {
         self.loading = None;
         self.is_load_stale = false;
         self.rest = Some(retry_at);
@@ -260,8 +266,10 @@ impl Lane {
 
     /// When something may be to do without anything happening before; `None` if never. What only
     /// the limit of attempts in flight holds back needs no waking: the end of one of them does it.
-    pub fn wake_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let rest = self.rest.filter(|_| self.loading.is_none() && self.held() <= WINDOW / 2);
+    pub(super) fn wake_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let rest = self
+            .rest
+            .filter(|_| self.loading.is_none() && self.held() <= WINDOW / 2);
         let later = self.later.keys().next().map(|(due_at, _)| *due_at);
         // Also with nothing to send now: a lane that was dropped would forget its pace.
         let paced = self.pace.map(|pace| pace.free_at);
@@ -273,12 +281,12 @@ impl Lane {
     }
 
     /// Whether nothing is to do before [`Lane::wake_at`].
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.ready.is_empty() && self.in_flight.is_empty() && self.loading.is_none()
     }
 
     /// Whether nothing is pending here or in the view.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.held() == 0 && self.in_flight.is_empty() && self.rest.is_none()
     }
 

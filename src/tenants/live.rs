@@ -4,11 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
-    ids::WebhookId,
-    retry::Schedule,
-    signature::Secret,
-    tenant::TenantId,
-    webhook::Webhook,
+    ids::WebhookId, retry::Schedule, signature::Secret, tenant::TenantId, webhook::Webhook,
 };
 
 use super::lane::Mode;
@@ -19,7 +15,7 @@ use crate::{
 
 /// A webhook that can be sent to.
 #[derive(Debug)]
-pub struct LiveWebhook {
+pub(super) struct LiveWebhook {
     version: u64,
     webhook: Webhook,
     /// The newest first, each with its end.
@@ -29,7 +25,7 @@ pub struct LiveWebhook {
 
 impl LiveWebhook {
     /// Opens the secrets of a webhook that exists.
-    pub fn open(
+    pub(super) fn open(
         vault: &Vault,
         tenant: &TenantId,
         id: WebhookId,
@@ -39,13 +35,17 @@ impl LiveWebhook {
         let webhook = stream.state;
         let mut secrets = vec![(vault.open(tenant, id, webhook.secret())?, None)];
         for previous in webhook.previous_secrets(now) {
-            secrets.push((vault.open(tenant, id, &previous.secret)?, Some(previous.expires_at)));
+            secrets.push((
+                vault.open(tenant, id, &previous.secret)?,
+                Some(previous.expires_at),
+            ));
         }
-        let waits = webhook
-            .config()
-            .retry_schedule
-            .as_ref()
-            .map(|waits| waits.iter().map(|seconds| Duration::from_secs(*seconds)).collect());
+        let waits = webhook.config().retry_schedule.as_ref().map(|waits| {
+            waits
+                .iter()
+                .map(|seconds| Duration::from_secs(*seconds))
+                .collect()
+        });
         Ok(Self {
             version: stream.sequence,
             webhook,
@@ -55,17 +55,17 @@ impl LiveWebhook {
     }
 
     /// The sequence of its last event.
-    pub fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.version
     }
 
     /// Its state.
-    pub fn webhook(&self) -> &Webhook {
+    pub(super) fn webhook(&self) -> &Webhook {
         &self.webhook
     }
 
     /// The secrets that are valid at `now`, the newest first.
-    pub fn secrets(&self, now: DateTime<Utc>) -> Vec<Secret> {
+    pub(super) fn secrets(&self, now: DateTime<Utc>) -> Vec<Secret> {
         self.secrets
             .iter()
             .filter(|(_, expires_at)| expires_at.is_none_or(|expires_at| expires_at > now))
@@ -74,23 +74,23 @@ impl LiveWebhook {
     }
 
     /// Where deliveries go.
-    pub fn url(&self) -> &str {
+    pub(super) fn url(&self) -> &str {
         &self.webhook.config().url
     }
 
     /// The headers that are sent along.
-    pub fn headers(&self) -> &BTreeMap<String, String> {
+    pub(super) fn headers(&self) -> &BTreeMap<String, String> {
         &self.webhook.config().headers
     }
 
     /// Its own limit for an attempt.
-    pub fn timeout(&self) -> Option<Duration> {
+    pub(super) fn timeout(&self) -> Option<Duration> {
         let seconds = self.webhook.config().timeout_seconds?;
         Some(Duration::from_secs(seconds.into()))
     }
 
     /// When its failed deliveries are tried again.
-    pub fn schedule(&self, default: &Schedule) -> Schedule {
+    pub(super) fn schedule(&self, default: &Schedule) -> Schedule {
         match &self.waits {
             Some(waits) => default.with_waits(waits.clone()),
             None => default.clone(),
@@ -98,7 +98,7 @@ impl LiveWebhook {
     }
 
     /// What its lane does.
-    pub fn mode(&self) -> Mode {
+    pub(super) fn mode(&self) -> Mode {
         if self.webhook.is_active() {
             Mode::All
         } else {
@@ -107,7 +107,7 @@ impl LiveWebhook {
     }
 
     /// How many attempts it may have at one time.
-    pub fn in_flight_max(&self, limit: usize) -> usize {
+    pub(super) fn in_flight_max(&self, limit: usize) -> usize {
         match self.webhook.config().max_in_flight {
             Some(own) => limit.min(usize::try_from(own).unwrap_or(limit)),
             None => limit,

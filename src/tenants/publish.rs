@@ -18,7 +18,7 @@ use super::{Error, Tenants, accept::Prepared, hex};
 use crate::store;
 
 /// The longest idempotency key, in characters.
-pub const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
+pub(super) const IDEMPOTENCY_KEY_CHARACTERS_MAX: usize = 255;
 
 /// A message as the platform hands it in.
 #[derive(Debug)]
@@ -52,7 +52,12 @@ pub struct Published {
 
 impl Tenants {
     /// Accepts a message. When this returns, message and deliveries survive a power cut.
-    pub async fn publish(&self, tenant: &TenantId, publish: Publish, origin: Origin) -> Result<Published, Error> {
+    pub async fn publish(
+        &self,
+        tenant: &TenantId,
+        publish: Publish,
+        origin: Origin,
+    ) -> Result<Published, Error> {
         let mut results = self.publish_batch(tenant, vec![publish], origin).await;
         results.pop().unwrap_or(Err(Error::Internal))
     }
@@ -96,8 +101,14 @@ impl Tenants {
         results: &mut [Option<Result<Published, Error>>],
     ) {
         let answers = match accepted {
-            Ok(answers) => answers.into_iter().map(|answer| answer.map_err(Failed::Store)).collect(),
-            Err(error) => places.iter().map(|_| Err(Failed::Actor(error.clone()))).collect::<Vec<_>>(),
+            Ok(answers) => answers
+                .into_iter()
+                .map(|answer| answer.map_err(Failed::Store))
+                .collect(),
+            Err(error) => places
+                .iter()
+                .map(|_| Err(Failed::Actor(error.clone())))
+                .collect::<Vec<_>>(),
         };
         for ((place, key), answer) in places.into_iter().zip(answers) {
             let result = match (answer, key) {
@@ -125,7 +136,12 @@ impl Tenants {
             .check("event", &publish.event)
             .map_err(Error::invalid)?;
         if let Some(key) = &publish.ordering_key {
-            check_text("ordering_key", key, 1..=message::ORDERING_KEY_CHARACTERS_MAX).map_err(Error::invalid)?;
+            check_text(
+                "ordering_key",
+                key,
+                1..=message::ORDERING_KEY_CHARACTERS_MAX,
+            )
+            .map_err(Error::invalid)?;
         }
         let idempotency = match &publish.idempotency_key {
             Some(key) => Some(IdempotencyKey {
@@ -146,7 +162,11 @@ impl Tenants {
         Ok(Known::No(item))
     }
 
-    async fn published_before(&self, tenant: &TenantId, key: &IdempotencyKey) -> Result<Option<Published>, Error> {
+    async fn published_before(
+        &self,
+        tenant: &TenantId,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Published>, Error> {
         let Some(message) = self.shared.views.message_by_key(tenant, &key.key).await? else {
             return Ok(None);
         };
@@ -192,6 +212,8 @@ impl Tenants {
         };
         let mut item = prepare_body(topic, self.shared.clock.now(), &data)?;
         item.only = Some(webhook);
+        item.trigger = Trigger::Test;
+        item.trigger = Trigger::Test;
         let answers = self.directory.test(tenant, item, origin).await?;
         answers.ok_or(Error::NotFound)
     }
@@ -208,13 +230,20 @@ enum Failed {
     Actor(Error),
 }
 
-fn prepare_body(topic: Topic, timestamp: DateTime<Utc>, data: &RawValue) -> Result<Prepared, Error> {
+fn prepare_body(
+    topic: Topic,
+    timestamp: DateTime<Utc>,
+    data: &RawValue,
+) -> Result<Prepared, Error> {
     let body = Bytes::from(message::body::body(topic.as_str(), timestamp, data));
     if body.len() > message::BODY_BYTES_MAX {
         return Err(Error::invalid(FieldError::new(
             "data",
             "too_large",
-            format!("makes a body of {} bytes, at most {} are allowed", body.len(), message::BODY_BYTES_MAX),
+            format!(
+                "a message may have {} bytes at most",
+                message::REQUEST_BYTES_MAX
+            ),
         )));
     }
     Ok(Prepared {
@@ -250,7 +279,9 @@ fn check_key(key: &str) -> Result<String, Error> {
 /// was left out stays left out, or no repetition would ever be one.
 fn fingerprint(publish: &Publish) -> String {
     let mut digest = Sha256::new();
-    let timestamp = publish.timestamp.map(|time| time.timestamp_millis().to_string());
+    let timestamp = publish
+        .timestamp
+        .map(|time| time.timestamp_millis().to_string());
     let parts = [
         Some(publish.event.as_str()),
         timestamp.as_deref(),

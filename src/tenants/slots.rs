@@ -9,11 +9,11 @@ use std::{
 use hookledger_domain::tenant::TenantId;
 
 /// Somebody to whom a slot can be handed. Returns it if it is not wanted any more.
-pub type Taker = Box<dyn FnOnce(Slot) + Send>;
+pub(super) type Taker = Box<dyn FnOnce(Slot) + Send>;
 
 /// All slots.
 #[derive(Clone)]
-pub struct Slots {
+pub(super) struct Slots {
     inner: Arc<Mutex<Inner>>,
 }
 
@@ -24,13 +24,13 @@ struct Inner {
 }
 
 /// The right to make one attempt; goes back when it is dropped.
-pub struct Slot {
+pub(super) struct Slot {
     slots: Slots,
 }
 
 impl Slots {
     /// So many slots.
-    pub fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self {
             inner: Arc::new(Mutex::new(Inner {
                 free: count,
@@ -42,7 +42,7 @@ impl Slots {
 
     /// Takes a slot if one is free and nobody waits. Otherwise the tenant is put at the end of
     /// the queue, once, and `taker` gets a slot when it is the tenant's turn.
-    pub fn take(&self, tenant: &TenantId, taker: impl FnOnce() -> Taker) -> Option<Slot> {
+    pub(super) fn take(&self, tenant: &TenantId, taker: impl FnOnce() -> Taker) -> Option<Slot> {
         let mut inner = self.lock();
         if inner.free > 0 && inner.queue.is_empty() {
             inner.free -= 1;

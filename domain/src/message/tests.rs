@@ -55,7 +55,11 @@ fn each_webhook_gets_it_or_the_reason_is_kept() {
         DeliveryId::default,
     );
     assert_eq!(
-        fan_out.deliveries.iter().map(|d| d.webhook_id).collect::<Vec<_>>(),
+        fan_out
+            .deliveries
+            .iter()
+            .map(|d| d.webhook_id)
+            .collect::<Vec<_>>(),
         [a]
     );
     let skipped: Vec<_> = fan_out

@@ -4,7 +4,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("automation.failed", "An automation ended with an error"),
     ("automation.started", "An automation was started"),
     ("billing.invoice_paid", "An invoice was paid"),
-    ("billing.invoice_payment_failed", "The payment of an invoice failed"),
+    (
+        "billing.invoice_payment_failed",
+        "The payment of an invoice failed",
+    ),
     ("billing.subscription_updated", "A subscription changed"),
     ("service.created", "A service was created"),
     ("service.outage_resolved", "A service's outage is over"),
@@ -16,9 +19,18 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("ticket.commented", "Somebody commented on a ticket"),
     ("ticket.created", "A ticket was created"),
     ("ticket.reopened", "A closed ticket was opened again"),
-    ("ticket.sla_breached", "A ticket's service level agreement is broken"),
-    ("ticket.sla_warning", "A ticket's service level agreement will soon be broken"),
+    (
+        "ticket.sla_breached",
+        "A ticket's service level agreement is broken",
+    ),
+    (
+        "ticket.sla_warning",
+        "A ticket's service level agreement will soon be broken",
+    ),
     ("ticket.updated", "A ticket was changed"),
-    ("webhook.disabled", "Another webhook of the tenant was disabled"),
+    (
+        "webhook.disabled",
+        "Another webhook of the tenant was disabled",
+    ),
     ("webhook.test", "Somebody tests a webhook"),
 ];

@@ -92,7 +92,17 @@ mod tests {
 
     #[test]
     fn stars_elsewhere_are_refused() {
-        for bad in ["", "*.updated", "ticket*", "ticket.*.x", "ticket..x", ".*", "**", "Ticket.x", "a b"] {
+        for bad in [
+            "",
+            "*.updated",
+            "ticket*",
+            "ticket.*.x",
+            "ticket..x",
+            ".*",
+            "**",
+            "Ticket.x",
+            "a b",
+        ] {
             assert!(bad.parse::<Pattern>().is_err(), "{bad}");
         }
     }

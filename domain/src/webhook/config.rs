@@ -49,7 +49,10 @@ pub struct Config {
 /// A configuration or a part of one as somebody sent it, not checked yet. `None` leaves a field
 /// as it is; in `Some(None)` the field is set back to its default.
 #[derive(Debug, Clone, Default)]
-#[expect(missing_docs, reason = "the fields are those of Config and of the contract")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of Config and of the contract"
+)]
 pub struct Changes {
     pub name: Option<String>,
     pub description: Option<String>,
@@ -98,7 +101,11 @@ impl Changes {
         }
         if let Some(url) = &self.url {
             if let Err(refusal) = target::check(url, &rules.policy) {
-                errors.push(FieldError::new("url", refusal.code.as_str(), refusal.to_string()));
+                errors.push(FieldError::new(
+                    "url",
+                    refusal.code.as_str(),
+                    refusal.to_string(),
+                ));
             }
             config.url.clone_from(url);
         }
@@ -116,7 +123,10 @@ impl Changes {
         }
         config.events.clear();
         for (index, text) in events.iter().enumerate() {
-            match rules.catalogue.check_pattern(&format!("events[{index}]"), text) {
+            match rules
+                .catalogue
+                .check_pattern(&format!("events[{index}]"), text)
+            {
                 Ok(pattern) if config.events.contains(&pattern) => {}
                 Ok(pattern) => config.events.push(pattern),
                 Err(error) => errors.push(error),
@@ -127,7 +137,11 @@ impl Changes {
     fn apply_headers(&self, config: &mut Config, errors: &mut Vec<FieldError>) {
         let Some(headers) = &self.headers else { return };
         if let Err(refused) = headers::check(headers) {
-            errors.push(FieldError::new("headers", "invalid_header", refused.to_string()));
+            errors.push(FieldError::new(
+                "headers",
+                "invalid_header",
+                refused.to_string(),
+            ));
         }
         config.headers.clone_from(headers);
     }
@@ -143,20 +157,38 @@ impl Changes {
             Some(ordering) => config.ordering = ordering,
             None => {}
         }
-        let mut number = |field: &str, given: Option<Option<u64>>, max: u64, slot: &mut Option<u32>| {
-            let Some(given) = given else { return };
-            if let Some(value) = given {
-                errors.extend(check_range(field, value, 1..=max).err());
-            }
-            *slot = given.and_then(|value| u32::try_from(value).ok());
-        };
-        number("rate_limit", self.rate_limit, 10_000, &mut config.rate_limit);
-        number("max_in_flight", self.max_in_flight, 1000, &mut config.max_in_flight);
-        number("timeout_seconds", self.timeout_seconds, 30, &mut config.timeout_seconds);
+        let mut number =
+            |field: &str, given: Option<Option<u64>>, max: u64, slot: &mut Option<u32>| {
+                let Some(given) = given else { return };
+                if let Some(value) = given {
+                    errors.extend(check_range(field, value, 1..=max).err());
+                }
+                *slot = given.and_then(|value| u32::try_from(value).ok());
+            };
+        number(
+            "rate_limit",
+            self.rate_limit,
+            10_000,
+            &mut config.rate_limit,
+        );
+        number(
+            "max_in_flight",
+            self.max_in_flight,
+            1000,
+            &mut config.max_in_flight,
+        );
+        number(
+            "timeout_seconds",
+            self.timeout_seconds,
+            30,
+            &mut config.timeout_seconds,
+        );
     }
 
     fn apply_retries(&self, config: &mut Config, errors: &mut Vec<FieldError>) {
-        let Some(schedule) = &self.retry_schedule else { return };
+        let Some(schedule) = &self.retry_schedule else {
+            return;
+        };
         if let Some(waits) = schedule {
             if waits.len() > Schedule::WAITS_MAX {
                 errors.push(FieldError::new(

@@ -75,7 +75,10 @@ fn everything_that_is_wrong_is_named() {
         .when(change(Changes {
             name: Some(String::new()),
             url: Some("http://127.0.0.1/".to_owned()),
-            events: Some(vec!["ticket.updated".to_owned(), "tickt.updated".to_owned()]),
+            events: Some(vec![
+                "ticket.updated".to_owned(),
+                "tickt.updated".to_owned(),
+            ]),
             headers: Some([("Host".to_owned(), "x".to_owned())].into()),
             filter: Some(Some("true".to_owned())),
             rate_limit: Some(Some(0)),
@@ -87,7 +90,10 @@ fn everything_that_is_wrong_is_named() {
     let Err(Error::Invalid(errors)) = result else {
         panic!("{result:?}")
     };
-    let named: Vec<_> = errors.iter().map(|error| (error.field.as_str(), error.code)).collect();
+    let named: Vec<_> = errors
+        .iter()
+        .map(|error| (error.field.as_str(), error.code))
+        .collect();
     assert_eq!(
         named,
         [
@@ -173,8 +179,18 @@ fn an_old_secret_ends_with_its_own_grace() {
     cqrs_es::Aggregate::apply(&mut webhook, registered());
     let rotated = webhook.rotate(secret(2).sealed, 60, now()).unwrap();
     cqrs_es::Aggregate::apply(&mut webhook, rotated);
-    assert_eq!(webhook.previous_secrets(now() + Duration::seconds(59)).count(), 1);
-    assert_eq!(webhook.previous_secrets(now() + Duration::seconds(60)).count(), 0);
+    assert_eq!(
+        webhook
+            .previous_secrets(now() + Duration::seconds(59))
+            .count(),
+        1
+    );
+    assert_eq!(
+        webhook
+            .previous_secrets(now() + Duration::seconds(60))
+            .count(),
+        0
+    );
 }
 
 #[test]

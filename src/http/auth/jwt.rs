@@ -115,7 +115,11 @@ impl Verifier {
     pub(in crate::http) fn load(options: JwtOptions) -> Result<Self, Error> {
         let keys = match &options.key {
             JwtKey::Hs256Secret(secret) => {
-                vec![(None, DecodingKey::from_secret(secret.as_bytes()), HS.to_vec())]
+                vec![(
+                    None,
+                    DecodingKey::from_secret(secret.as_bytes()),
+                    HS.to_vec(),
+                )]
             }
             JwtKey::PublicKeyFile(path) => {
                 let pem = read(path)?;
@@ -125,7 +129,11 @@ impl Verifier {
             }
             JwtKey::JwksFile(path) => key_set(path, &read(path)?)?,
         };
-        let key = |(id, key, algorithms)| Key { id, key, validation: validation(&options, algorithms) };
+        let key = |(id, key, algorithms)| Key {
+            id,
+            key,
+            validation: validation(&options, algorithms),
+        };
         Ok(Self {
             keys: keys.into_iter().map(key).collect(),
             tenant_claim: options.tenant_claim,
@@ -142,9 +150,16 @@ impl Verifier {
             .and_then(|text| text.parse().ok())
             .ok_or_else(unknown_tenant)?;
         let role = claims.get(&self.role_claim).and_then(role).ok_or_else(|| {
-            Problem::forbidden("unknown_role", "the token names no role: admin, operator, viewer or publisher")
+            Problem::forbidden(
+                "unknown_role",
+                "the token names no role: admin, operator, viewer or publisher",
+            )
         })?;
-        Ok(Member { tenant, role, actor: actor(&claims) })
+        Ok(Member {
+            tenant,
+            role,
+            actor: actor(&claims),
+        })
     }
 
     fn claims(&self, token: &str) -> Option<Map<String, Value>> {
@@ -169,7 +184,10 @@ impl Verifier {
 
 /// A JWT may be good and yet name a tenant that the platform has not registered.
 pub(super) fn unknown_tenant() -> Problem {
-    Problem::forbidden("unknown_tenant", "the token names no tenant that is registered here")
+    Problem::forbidden(
+        "unknown_tenant",
+        "the token names no tenant that is registered here",
+    )
 }
 
 fn validation(options: &JwtOptions, algorithms: Vec<Algorithm>) -> Validation {
@@ -201,14 +219,23 @@ fn key_set(path: &std::path::Path, text: &str) -> Result<Vec<LoadedKey>, Error> 
     struct Loose {
         keys: Vec<Value>,
     }
-    let loose: Loose = serde_json::from_str(text)
-        .map_err(|source| Error::NoKeySet { path: path.to_owned(), source })?;
+    let loose: Loose = serde_json::from_str(text).map_err(|source| Error::NoKeySet {
+        path: path.to_owned(),
+        source,
+    })?;
     let set = JwkSet {
-        keys: loose.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok()).collect(),
+        keys: loose
+            .keys
+            .into_iter()
+            .filter_map(|key| serde_json::from_value(key).ok())
+            .collect(),
     };
     let keys: Vec<LoadedKey> = set.keys.iter().filter_map(signing_key).collect();
     if !(1..=KEYS_MAX).contains(&keys.len()) {
-        return Err(Error::KeyCount { path: path.to_owned(), usable: keys.len() });
+        return Err(Error::KeyCount {
+            path: path.to_owned(),
+            usable: keys.len(),
+        });
     }
     Ok(keys)
 }
@@ -221,14 +248,26 @@ fn signing_key(jwk: &Jwk) -> Option<LoadedKey> {
         // A shared secret has no place in a set of public keys.
         AlgorithmParameters::OctetKey(_) => return None,
     };
-    let is_for_signatures = jwk.common.public_key_use.as_ref().is_none_or(|u| *u == PublicKeyUse::Signature)
-        && jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+    let is_for_signatures = jwk
+        .common
+        .public_key_use
+        .as_ref()
+        .is_none_or(|u| *u == PublicKeyUse::Signature)
+        && jwk
+            .common
+            .key_operations
+            .as_ref()
+            .is_none_or(|all| all.contains(&KeyOperations::Verify));
     if !is_for_signatures {
         return None;
     }
     let algorithms = match jwk.common.key_algorithm {
         None => family.to_vec(),
-        Some(named) => family.iter().copied().filter(|a| format!("{a:?}") == named.to_string()).collect(),
+        Some(named) => family
+            .iter()
+            .copied()
+            .filter(|a| format!("{a:?}") == named.to_string())
+            .collect(),
     };
     let key = DecodingKey::from_jwk(jwk).ok()?;
     (!algorithms.is_empty()).then(|| (jwk.common.key_id.clone(), key, algorithms))
@@ -243,7 +282,10 @@ fn public_key(pem: &[u8]) -> Option<(DecodingKey, &'static [Algorithm])> {
 }
 
 fn has_critical_extensions(token: &str) -> bool {
-    let header = token.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let header = token
+        .split('.')
+        .next()
+        .and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
     header
         .and_then(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes).ok())
         .is_none_or(|header| header.contains_key("crit"))
@@ -260,7 +302,12 @@ fn role(claim: &Value) -> Option<Role> {
 
 fn actor(claims: &Map<String, Value>) -> Actor {
     let text = |claim: &str| -> Option<Arc<str>> {
-        let text: String = claims.get(claim)?.as_str()?.chars().take(NAME_CHARACTERS_MAX).collect();
+        let text: String = claims
+            .get(claim)?
+            .as_str()?
+            .chars()
+            .take(NAME_CHARACTERS_MAX)
+            .collect();
         (!text.is_empty()).then(|| Arc::from(text))
     };
     let id = text("sub").unwrap_or_else(|| Arc::from("unknown"));
@@ -272,7 +319,10 @@ fn actor(claims: &Map<String, Value>) -> Actor {
 }
 
 fn read(path: &PathBuf) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| Error::Read { path: path.clone(), source })
+    fs::read_to_string(path).map_err(|source| Error::Read {
+        path: path.clone(),
+        source,
+    })
 }
 
 #[cfg(test)]

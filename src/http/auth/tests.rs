@@ -54,14 +54,21 @@ fn row(token: &str, role: Role, expires_at: Option<DateTime<Utc>>) -> TokenRow {
         tenant_id: "acme".parse().unwrap(),
         name: "ci".to_owned(),
         role,
-        token_sha256: Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect(),
+        token_sha256: Sha256::digest(token)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
         expires_at,
     }
 }
 
 fn setup(rows: &[TokenRow]) -> (Arc<Memory>, Authenticator<Arc<Memory>>) {
     let memory = Arc::new(Memory::default());
-    memory.tokens.lock().unwrap().extend(rows.iter().map(|row| (row.id, row.clone())));
+    memory
+        .tokens
+        .lock()
+        .unwrap()
+        .extend(rows.iter().map(|row| (row.id, row.clone())));
     let jwt = jwt::Verifier::load(jwt::JwtOptions {
         key: jwt::JwtKey::Hs256Secret("x".repeat(32)),
         issuer: None,
@@ -76,7 +83,10 @@ fn setup(rows: &[TokenRow]) -> (Arc<Memory>, Authenticator<Arc<Memory>>) {
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_str(value).unwrap(),
+        );
     }
     headers
 }
@@ -86,21 +96,31 @@ fn bearing(token: &str) -> HeaderMap {
 }
 
 async fn status(auth: &Authenticator<Arc<Memory>>, headers: &HeaderMap) -> u16 {
-    auth.identify(headers).await.map_or_else(|problem| problem.status.as_u16(), |_| 200)
+    auth.identify(headers)
+        .await
+        .map_or_else(|problem| problem.status.as_u16(), |_| 200)
 }
 
 #[tokio::test]
 async fn a_bad_token_is_401() {
     let live = token(ID);
     let expired = token(&ID.replace('0', "1"));
-    let now = Utc::now();
-    let (_, auth) = setup(&[row(&live, Role::Admin, None), row(&expired, Role::Admin, Some(now))]);
-    for good in [PLATFORM, &live] {
+    let timely = token(&ID.replace('0', "2"));
+    let seconds = |seconds| Some(Utc::now() + chrono::Duration::seconds(seconds));
+    let (_, auth) = setup(&[
+        row(&live, Role::Admin, None),
+        row(&expired, Role::Admin, seconds(-1)),
+        row(&timely, Role::Admin, seconds(60)),
+    ]);
+    for good in [PLATFORM, &live, &timely] {
         assert_eq!(status(&auth, &bearing(good)).await, 200, "{good}");
     }
     let basic = format!("Basic {live}");
     let lower = format!("bearer  {live} ");
-    assert_eq!(status(&auth, &headers(&[("authorization", &lower)])).await, 200);
+    assert_eq!(
+        status(&auth, &headers(&[("authorization", &lower)])).await,
+        200
+    );
     for bad in [
         headers(&[]),
         headers(&[("authorization", &live)]),
@@ -166,11 +186,17 @@ async fn the_header_chooses_the_platforms_tenant_and_nobody_elses() {
     ] {
         let mut given = bearing(bearer);
         if let Some(tenant) = tenant {
-            given.append(HeaderName::from_static(TENANT_HEADER), HeaderValue::from_str(tenant).unwrap());
+            given.append(
+                HeaderName::from_static(TENANT_HEADER),
+                HeaderValue::from_str(tenant).unwrap(),
+            );
         }
         let identity = auth.identify(&given).await.unwrap();
         let found = auth.tenant(&identity, &given).await;
-        let found = found.as_ref().map(TenantId::as_str).map_err(|p| (p.status.as_u16(), p.code));
+        let found = found
+            .as_ref()
+            .map(TenantId::as_str)
+            .map_err(|p| (p.status.as_u16(), p.code));
         assert_eq!(found, expected, "{tenant:?}");
     }
 }
@@ -181,13 +207,23 @@ async fn roles_permit_what_their_table_says() {
     for role in Role::ALL {
         let (_, auth) = setup(&[row(&live, role, None)]);
         let identity = auth.identify(&bearing(&live)).await.unwrap();
-        assert_eq!(identity.require_platform().unwrap_err().code, "platform_only");
-        for permission in [Permission::WebhooksSecret, Permission::MessagesPublish, Permission::DeliveriesRead] {
+        assert_eq!(
+            identity.require_platform().unwrap_err().code,
+            "platform_only"
+        );
+        for permission in [
+            Permission::WebhooksSecret,
+            Permission::MessagesPublish,
+            Permission::DeliveriesRead,
+        ] {
             match identity.require(permission) {
                 Ok(()) => assert!(role.permits(permission)),
                 Err(problem) => {
                     assert!(!role.permits(permission));
-                    assert_eq!((problem.status.as_u16(), problem.code), (403, "missing_permission"));
+                    assert_eq!(
+                        (problem.status.as_u16(), problem.code),
+                        (403, "missing_permission")
+                    );
                     assert!(problem.detail.contains(permission.as_str()), "{problem}");
                 }
             }
@@ -202,8 +238,17 @@ async fn roles_permit_what_their_table_says() {
 
 #[test]
 fn a_tokens_id_stands_in_it() {
-    assert_eq!(api_token_id(&token(ID)).unwrap().to_string(), format!("tok_{ID}"));
-    for bad in ["", "hlk_", &format!("hlk_{ID}"), &format!("tok_{ID}_x"), &format!("hlk_{}_x", &ID[1..])] {
+    assert_eq!(
+        api_token_id(&token(ID)).unwrap().to_string(),
+        format!("tok_{ID}")
+    );
+    for bad in [
+        "",
+        "hlk_",
+        &format!("hlk_{ID}"),
+        &format!("tok_{ID}_x"),
+        &format!("hlk_{}_x", &ID[1..]),
+    ] {
         assert!(api_token_id(bad).is_none(), "{bad}");
     }
 }
@@ -218,7 +263,13 @@ fn hashes_are_compared_whole() {
         assert!(!is_equal(&hash, &other));
     }
     assert_eq!(decode_sha256(&"07".repeat(32)), Some(hash));
-    for bad in ["", "07", &"07".repeat(33), &"0g".repeat(32), &"é".repeat(32)] {
+    for bad in [
+        "",
+        "07",
+        &"07".repeat(33),
+        &"0g".repeat(32),
+        &"é".repeat(32),
+    ] {
         assert_eq!(decode_sha256(bad), None);
     }
 }

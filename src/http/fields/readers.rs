@@ -14,13 +14,19 @@ use super::{Elements, Entries, Errors};
 pub(in crate::http) const DEPTH_MAX: usize = 128;
 /// How many elements of a list are read; every list of a body has a lower limit of its own.
 const ELEMENTS_MAX: usize = 200;
+/// The largest whole number up to which a floating-point number knows all of them: 2^53 - 1.
+const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
 /// A text.
 pub(in crate::http) fn text(field: &str, value: &RawValue, errors: &mut Errors) -> Option<String> {
     match serde_json::from_str::<Text<'_>>(value.get()) {
         Ok(Text(text)) => Some(text.into_owned()),
         Err(_) if value.get().starts_with('"') => {
-            errors.push(field, "invalid_characters", "has an escape that is no character");
+            errors.push(
+                field,
+                "invalid_characters",
+                "has an escape that is no character",
+            );
             None
         }
         Err(_) => {
@@ -35,21 +41,30 @@ pub(in crate::http) fn boolean(field: &str, value: &RawValue, errors: &mut Error
     typed(field, value, errors, "must be true or false")
 }
 
-/// A whole number from 0.
+/// A whole number from 0. To JSON, `5.0` is the whole number 5.
 pub(in crate::http) fn integer(field: &str, value: &RawValue, errors: &mut Errors) -> Option<u64> {
-    let digits = value.get();
-    match digits.parse() {
-        Ok(number) => Some(number),
-        Err(_) => {
-            let unsigned = digits.strip_prefix('-').unwrap_or(digits);
-            if unsigned.bytes().all(|b| b.is_ascii_digit()) {
-                errors.push(field, "out_of_range", "is negative or too large");
-            } else {
-                errors.push(field, "invalid_type", "must be a whole number");
-            }
-            None
-        }
+    if let Ok(number) = value.get().parse() {
+        return Some(number);
     }
+    match serde_json::from_str::<f64>(value.get()) {
+        Ok(number) if number.fract() != 0.0 => {
+            errors.push(field, "invalid_type", "must be a whole number");
+        }
+        // Texts of whole numbers up to here say the same as texts of floating-point ones.
+        Ok(number) if (0.0..=MAX_SAFE_INTEGER).contains(&number) => {
+            return format!("{number:.0}").parse().ok();
+        }
+        Ok(_) => errors.push(field, "out_of_range", "is negative or too large"),
+        Err(_)
+            if value
+                .get()
+                .starts_with(|c: char| c == '-' || c.is_ascii_digit()) =>
+        {
+            errors.push(field, "out_of_range", "is negative or too large");
+        }
+        Err(_) => errors.push(field, "invalid_type", "must be a whole number"),
+    }
+    None
 }
 
 /// A list of whole numbers.
@@ -77,7 +92,11 @@ pub(in crate::http) fn headers(
     errors: &mut Errors,
 ) -> Option<BTreeMap<String, String>> {
     let Ok(Entries(entries)) = serde_json::from_str::<Entries<'_>>(value.get()) else {
-        errors.push(field, "invalid_type", "must be an object of names and texts");
+        errors.push(
+            field,
+            "invalid_type",
+            "must be an object of names and texts",
+        );
         return None;
     };
     let mut map = BTreeMap::new();
@@ -99,7 +118,11 @@ pub(in crate::http) fn time(
 ) -> Option<DateTime<Utc>> {
     let time = parse_time(&text(field, value, errors)?);
     if time.is_none() {
-        errors.push(field, "invalid_time", "must be an RFC 3339 time such as 2026-03-24T23:11:25Z");
+        errors.push(
+            field,
+            "invalid_time",
+            "must be an RFC 3339 time such as 2026-03-24T23:11:25Z",
+        );
     }
     time
 }
@@ -117,7 +140,11 @@ pub(in crate::http) fn role(field: &str, value: &RawValue, errors: &mut Errors) 
     match text(field, value, errors)?.parse() {
         Ok(role) => Some(role),
         Err(_) => {
-            errors.push(field, "invalid_value", "must be admin, operator, viewer or publisher");
+            errors.push(
+                field,
+                "invalid_value",
+                "must be admin, operator, viewer or publisher",
+            );
             None
         }
     }

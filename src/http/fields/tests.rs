@@ -16,9 +16,17 @@ impl Body for Sample {
         let name = fields.required("name", text);
         let count = fields.optional("count", integer);
         let note = fields.nullable("note", text);
-        let data = fields.optional("data", object).map(|raw| raw.get().to_owned());
+        let data = fields
+            .optional("data", object)
+            .map(|raw| raw.get().to_owned());
         let events = fields.optional("events", texts);
-        Some(Self { name: name?, count, note, data, events })
+        Some(Self {
+            name: name?,
+            count,
+            note,
+            data,
+            events,
+        })
     }
 }
 
@@ -27,7 +35,11 @@ fn codes(body: &str) -> Vec<(String, &'static str)> {
         Ok(sample) => panic!("{sample:?}"),
         Err(problem) => {
             assert_eq!(problem.status, 422, "{problem:?}");
-            problem.errors.into_iter().map(|error| (error.field, error.code)).collect()
+            problem
+                .errors
+                .into_iter()
+                .map(|error| (error.field, error.code))
+                .collect()
         }
     }
 }
@@ -49,6 +61,19 @@ fn fields_are_read() {
             events: Some(vec!["x".to_owned()]),
         })
     );
+}
+
+#[test]
+fn a_whole_number_may_be_written_in_several_ways() {
+    for (text, expected) in [
+        ("0", 0),
+        ("5.0", 5),
+        ("5e1", 50),
+        ("18446744073709551615", u64::MAX),
+    ] {
+        let sample = read::<Sample>(format!(r#"{{"name":"a","count":{text}}}"#).as_bytes());
+        assert_eq!(sample.unwrap().count, Some(expected), "{text}");
+    }
 }
 
 #[test]
@@ -77,8 +102,16 @@ fn wrong_values_are_422() {
         (r#"{"name":"a","name":"b"}"#, "name", "duplicate_field"),
         (r#"{"name":"\ud800"}"#, "name", "invalid_characters"),
         (r#"{"name":"a","count":-1}"#, "count", "out_of_range"),
-        (r#"{"name":"a","count":99999999999999999999}"#, "count", "out_of_range"),
+        (
+            r#"{"name":"a","count":99999999999999999999}"#,
+            "count",
+            "out_of_range",
+        ),
         (r#"{"name":"a","count":1.5}"#, "count", "invalid_type"),
+        (r#"{"name":"a","count":-1.0}"#, "count", "out_of_range"),
+        (r#"{"name":"a","count":1e300}"#, "count", "out_of_range"),
+        (r#"{"name":"a","count":1e999}"#, "count", "out_of_range"),
+        (r#"{"name":"a","count":"3"}"#, "count", "invalid_type"),
         (r#"{"name":"a","count":null}"#, "count", "invalid_type"),
         (r#"{"name":"a","data":null}"#, "data", "invalid_type"),
         (r#"{"name":"a","events":{}}"#, "events", "invalid_type"),
@@ -89,11 +122,24 @@ fn wrong_values_are_422() {
 
 #[test]
 fn what_is_no_json_is_400() {
-    let bodies: [&[u8]; 9] =
-        [b"", b"{", b"{\"name\":}", b"[1,", b"\xff", b"{\"name\":\"\xff\"}", b"{\"a\":\"\0\"}", b"{} {}", b"nul"];
+    let bodies: [&[u8]; 9] = [
+        b"",
+        b"{",
+        b"{\"name\":}",
+        b"[1,",
+        b"\xff",
+        b"{\"name\":\"\xff\"}",
+        b"{\"a\":\"\0\"}",
+        b"{} {}",
+        b"nul",
+    ];
     for body in bodies {
         let problem = read::<Sample>(body).unwrap_err();
-        assert_eq!((problem.status.as_u16(), problem.code), (400, "malformed_json"), "{body:?}");
+        assert_eq!(
+            (problem.status.as_u16(), problem.code),
+            (400, "malformed_json"),
+            "{body:?}"
+        );
     }
 }
 
@@ -107,10 +153,17 @@ fn data_keeps_its_text() {
 #[test]
 fn deep_nesting_is_refused_without_recursion() {
     let nested = |depth: usize| {
-        format!(r#"{{"name":"a","data":{}{}}}"#, r#"{"a":"#.repeat(depth - 1) + "{", "}".repeat(depth))
+        format!(
+            r#"{{"name":"a","data":{}{}}}"#,
+            r#"{"a":"#.repeat(depth - 1) + "{",
+            "}".repeat(depth)
+        )
     };
     assert!(read::<Sample>(nested(readers::DEPTH_MAX).as_bytes()).is_ok());
-    assert_eq!(code(&nested(readers::DEPTH_MAX + 1)), ("data".to_owned(), "too_deep"));
+    assert_eq!(
+        code(&nested(readers::DEPTH_MAX + 1)),
+        ("data".to_owned(), "too_deep")
+    );
     assert_eq!(code(&nested(100_000)), ("data".to_owned(), "too_deep"));
     assert!(read::<Sample>(br#"{"name":"a","data":{"a":"[[[\"{{{"}}"#).is_ok());
     let problem = read::<Sample>("[".repeat(200_000).as_bytes()).unwrap_err();
@@ -129,10 +182,16 @@ fn times_are_cut_to_milliseconds_in_utc() {
     let shown = |text: &str| readers::parse_time(text).map(hookledger_domain::clock::rfc3339);
     for (text, expected) in [
         ("2026-03-24T23:11:25Z", Some("2026-03-24T23:11:25.000Z")),
-        ("2026-03-25T00:11:25.0009+01:00", Some("2026-03-24T23:11:25.000Z")),
+        (
+            "2026-03-25T00:11:25.0009+01:00",
+            Some("2026-03-24T23:11:25.000Z"),
+        ),
         ("2026-03-24t23:11:25z", Some("2026-03-24T23:11:25.000Z")),
         ("2016-12-31T23:59:60Z", Some("2017-01-01T00:00:00.000Z")),
-        ("1969-12-31T23:59:59.9999Z", Some("1969-12-31T23:59:59.999Z")),
+        (
+            "1969-12-31T23:59:59.9999Z",
+            Some("1969-12-31T23:59:59.999Z"),
+        ),
         ("0000-01-01T00:00:00+23:59", None),
         ("9999-12-31T23:59:59-01:00", None),
         ("2026-03-24", None),

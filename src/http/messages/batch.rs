@@ -2,12 +2,12 @@
 
 use actix_web::{HttpResponse, post};
 use chrono::{DateTime, Utc};
-use hookledger_domain::{message::BODY_BYTES_MAX, permission::Permission};
+use hookledger_domain::{message::REQUEST_BYTES_MAX, permission::Permission};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{OneOfBuilder, Ref, RefOr, Schema},
+    openapi::{OneOfBuilder, Ref, RefOr, Schema, schema::AnyOfBuilder},
 };
 
 use super::{AcceptedMessage, NewMessage, is_idempotency_key};
@@ -31,7 +31,7 @@ const BATCH_MESSAGES_MAX: usize = 1000;
 #[serde(deny_unknown_fields)]
 struct Batch {
     /// The messages, each of which is accepted or refused on its own.
-    #[schema(value_type = Vec<BatchMessage>, min_items = 1, max_items = 1000)]
+    #[schema(value_type = Vec<BatchItem>, min_items = 1, max_items = 1000)]
     events: Vec<Result<BatchMessage, Problem>>,
 }
 
@@ -49,16 +49,41 @@ struct BatchMessage {
     #[schema(value_type = Option<Time>)]
     timestamp: Option<DateTime<Utc>>,
     /// What webhooks that want order keep their deliveries in order by.
-    #[schema(min_length = 1, max_length = 255)]
+    #[schema(
+        min_length = 1,
+        max_length = 255,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     ordering_key: Option<String>,
     /// What it is recognised by; as the header `Idempotency-Key` of a single message.
     #[schema(pattern = "^[ -~]{1,255}$")]
     idempotency_key: Option<String>,
 }
 
+/// A batch is not refused because of one message, so the document lets anything stand there.
+enum BatchItem {}
+
+impl PartialSchema for BatchItem {
+    fn schema() -> RefOr<Schema> {
+        AnyOfBuilder::new()
+            .item(Ref::from_schema_name("BatchMessage"))
+            .item(AnyOfBuilder::new().description(Some("Anything else is refused on its own")))
+            .into()
+    }
+}
+
+impl ToSchema for BatchItem {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("BatchMessage".to_owned(), BatchMessage::schema()));
+        BatchMessage::schemas(schemas);
+    }
+}
+
 impl Body for Batch {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
-        Some(Self { events: fields.required("events", messages)? })
+        Some(Self {
+            events: fields.required("events", messages)?,
+        })
     }
 }
 
@@ -66,8 +91,19 @@ impl Body for BatchMessage {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let message = NewMessage::read(fields);
         let idempotency_key = fields.nullable("idempotency_key", key).flatten();
-        let NewMessage { event, data, timestamp, ordering_key } = message?;
-        Some(Self { event, data, timestamp, ordering_key, idempotency_key })
+        let NewMessage {
+            event,
+            data,
+            timestamp,
+            ordering_key,
+        } = message?;
+        Some(Self {
+            event,
+            data,
+            timestamp,
+            ordering_key,
+            idempotency_key,
+        })
     }
 }
 
@@ -133,11 +169,16 @@ pub(super) async fn publish_batch(mut call: Call) -> Result<HttpResponse, Proble
     let published = if valid.is_empty() {
         Vec::new()
     } else {
-        call.api().tenants.publish_batch(&caller.tenant, valid, call.origin(&caller)).await
+        call.api()
+            .tenants
+            .publish_batch(&caller.tenant, valid, call.origin(&caller))
+            .await
     };
     let results = merge(
         refused,
-        published.into_iter().map(|one| one.map(AcceptedMessage::from).map_err(Problem::from)),
+        published
+            .into_iter()
+            .map(|one| one.map(AcceptedMessage::from).map_err(Problem::from)),
     );
     let results = results
         .iter()
@@ -190,7 +231,10 @@ fn messages(
         return None;
     };
     if !(1..=BATCH_MESSAGES_MAX).contains(&elements.count) {
-        let message = format!("must have 1 to {BATCH_MESSAGES_MAX} messages, has {}", elements.count);
+        let message = format!(
+            "must have 1 to {BATCH_MESSAGES_MAX} messages, has {}",
+            elements.count
+        );
         errors.push(field, "invalid_length", message);
         return None;
     }
@@ -198,8 +242,8 @@ fn messages(
 }
 
 fn read_message(value: &RawValue) -> Result<BatchMessage, Problem> {
-    if value.get().len() > BODY_BYTES_MAX {
-        return Err(Problem::body_too_large(BODY_BYTES_MAX));
+    if value.get().len() > REQUEST_BYTES_MAX {
+        return Err(Problem::body_too_large(REQUEST_BYTES_MAX));
     }
     fields::read_element(value)
 }
@@ -209,7 +253,11 @@ fn key(field: &str, value: &RawValue, errors: &mut Errors) -> Option<String> {
     if is_idempotency_key(&key) {
         return Some(key);
     }
-    errors.push(field, "invalid_value", "must have 1 to 255 printable ASCII characters");
+    errors.push(
+        field,
+        "invalid_value",
+        "must have 1 to 255 printable ASCII characters",
+    );
     None
 }
 
@@ -227,28 +275,55 @@ mod tests {
             r#"{"events":[{"event":"a","data":{},"idempotency_key":"k"},5,{"event":"b"},{"event":"c","data":{}}]}"#,
         );
         let (valid, refused) = split(batch.unwrap().events);
-        assert_eq!(valid.iter().map(|one| one.event.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(
+            valid
+                .iter()
+                .map(|one| one.event.as_str())
+                .collect::<Vec<_>>(),
+            ["a", "c"]
+        );
         assert_eq!(valid[0].idempotency_key.as_deref(), Some("k"));
-        let results = merge(refused, [Ok(1), Err(Problem::store_unavailable())].into_iter());
-        let statuses: Vec<_> = results.iter().map(|r| r.as_ref().map_err(|p| p.status.as_u16())).collect();
+        let results = merge(
+            refused,
+            [Ok(1), Err(Problem::store_unavailable())].into_iter(),
+        );
+        let statuses: Vec<_> = results
+            .iter()
+            .map(|r| r.as_ref().map_err(|p| p.status.as_u16()))
+            .collect();
         assert_eq!(statuses, [Ok(&1), Err(422), Err(422), Err(503)]);
     }
 
     #[test]
     fn a_batch_has_1_to_1000_messages() {
-        let events = |count: usize| format!(r#"{{"events":[{}]}}"#, vec![r#"{"event":"a","data":{}}"#; count].join(","));
+        let events = |count: usize| {
+            format!(
+                r#"{{"events":[{}]}}"#,
+                vec![r#"{"event":"a","data":{}}"#; count].join(",")
+            )
+        };
         assert!(read(&events(1)).is_ok());
         assert!(read(&events(1000)).is_ok());
-        for bad in [events(0), events(1001), r#"{"events":{}}"#.to_owned(), "{}".to_owned()] {
+        for bad in [
+            events(0),
+            events(1001),
+            r#"{"events":{}}"#.to_owned(),
+            "{}".to_owned(),
+        ] {
             assert_eq!(read(&bad).unwrap_err().errors[0].field, "events");
         }
     }
 
     #[test]
     fn a_message_in_a_batch_is_no_longer_than_alone() {
-        let long = "x".repeat(BODY_BYTES_MAX);
-        let batch = read(&format!(r#"{{"events":[{{"event":"a","data":{{"x":"{long}"}}}}]}}"#));
+        let long = "x".repeat(REQUEST_BYTES_MAX);
+        let batch = read(&format!(
+            r#"{{"events":[{{"event":"a","data":{{"x":"{long}"}}}}]}}"#
+        ));
         let problem = batch.unwrap().events.remove(0).unwrap_err();
-        assert_eq!((problem.status.as_u16(), problem.code), (413, "body_too_large"));
+        assert_eq!(
+            (problem.status.as_u16(), problem.code),
+            (413, "body_too_large")
+        );
     }
 }

@@ -6,17 +6,21 @@ use hookledger_domain::webhook::{Changes, Ordering};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::http::fields::{self, Body, Errors, Fields};
+use crate::http::{
+    fields::{self, Body, Errors, Fields},
+    openapi::{PatternText, WaitSeconds, null},
+};
 
 /// In which order deliveries are sent.
 #[derive(ToSchema)]
 #[schema(as = Ordering, rename_all = "snake_case")]
-#[expect(dead_code, reason = "describes the domain's Ordering, which knows no OpenAPI")]
+#[expect(
+    dead_code,
+    reason = "describes the domain's Ordering, which knows no OpenAPI"
+)]
 pub(super) enum OrderingWord {
-    /// As they come due, several at a time.
+    /// As they come due, several at a time. Others are not supported yet.
     None,
-    /// In order of acceptance; not supported yet.
-    Fifo,
 }
 
 /// The whole configuration of a webhook.
@@ -24,16 +28,29 @@ pub(super) enum OrderingWord {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewWebhook {
     /// Its name, for people.
-    #[schema(min_length = 1, max_length = 200, example = "Tickets")]
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$",
+        example = "Tickets"
+    )]
     name: String,
     /// More about it, for people; default: empty.
-    #[schema(nullable = false, max_length = 1000)]
+    #[schema(
+        nullable = false,
+        max_length = 1000,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     description: Option<String>,
     /// Where deliveries go: `https`, a public host.
-    #[schema(format = "uri", max_length = 2048, example = "https://example.com/hooks")]
+    #[schema(
+        format = "uri",
+        max_length = 2048,
+        example = "https://example.com/hooks"
+    )]
     url: String,
     /// What it subscribes to: topics, `prefix.*` or `*`.
-    #[schema(min_items = 1, max_items = 100, example = json!(["ticket.*", "service.updated"]))]
+    #[schema(value_type = Vec<PatternText>, min_items = 1, max_items = 100, example = json!(["ticket.*", "service.updated"]))]
     events: Vec<String>,
     /// Whether deliveries are sent; default: they are.
     #[schema(nullable = false)]
@@ -43,6 +60,7 @@ pub(super) struct NewWebhook {
     #[schema(nullable = false, example = json!({"X-Environment": "production"}))]
     headers: Option<BTreeMap<String, String>>,
     /// Not supported yet: `null` or left out.
+    #[schema(schema_with = null)]
     filter: Option<Option<String>>,
     /// In which order deliveries are sent; default: `none`.
     #[schema(value_type = Option<OrderingWord>, nullable = false)]
@@ -57,7 +75,7 @@ pub(super) struct NewWebhook {
     #[schema(minimum = 1, maximum = 30)]
     timeout_seconds: Option<Option<u64>>,
     /// The waits after failed attempts, in seconds; empty: no retries; default: the server's own.
-    #[schema(max_items = 50)]
+    #[schema(value_type = Option<Vec<WaitSeconds>>, max_items = 50)]
     retry_schedule: Option<Option<Vec<u64>>>,
 }
 
@@ -66,16 +84,30 @@ pub(super) struct NewWebhook {
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookChanges {
     /// Its name, for people.
-    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    #[schema(
+        nullable = false,
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     name: Option<String>,
     /// More about it, for people.
-    #[schema(nullable = false, max_length = 1000)]
+    #[schema(
+        nullable = false,
+        max_length = 1000,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     description: Option<String>,
     /// Where deliveries go: `https`, a public host.
-    #[schema(nullable = false, format = "uri", max_length = 2048, example = "https://example.com/hooks")]
+    #[schema(
+        nullable = false,
+        format = "uri",
+        max_length = 2048,
+        example = "https://example.com/hooks"
+    )]
     url: Option<String>,
     /// What it subscribes to: topics, `prefix.*` or `*`.
-    #[schema(nullable = false, min_items = 1, max_items = 100, example = json!(["ticket.*"]))]
+    #[schema(value_type = Option<Vec<PatternText>>, nullable = false, min_items = 1, max_items = 100, example = json!(["ticket.*"]))]
     events: Option<Vec<String>>,
     /// Whether deliveries are sent.
     #[schema(nullable = false)]
@@ -84,6 +116,7 @@ pub(super) struct WebhookChanges {
     #[schema(nullable = false, example = json!({"X-Environment": "production"}))]
     headers: Option<BTreeMap<String, String>>,
     /// Not supported yet: `null` or left out.
+    #[schema(schema_with = null)]
     filter: Option<Option<String>>,
     /// In which order deliveries are sent.
     #[schema(value_type = Option<OrderingWord>, nullable = false)]
@@ -98,7 +131,7 @@ pub(super) struct WebhookChanges {
     #[schema(minimum = 1, maximum = 30)]
     timeout_seconds: Option<Option<u64>>,
     /// The waits after failed attempts, in seconds; empty: no retries; `null`: the server's own.
-    #[schema(max_items = 50)]
+    #[schema(value_type = Option<Vec<WaitSeconds>>, max_items = 50)]
     retry_schedule: Option<Option<Vec<u64>>>,
 }
 
@@ -130,7 +163,12 @@ impl Body for WebhookChanges {
         let name = fields.optional("name", fields::text);
         let url = fields.optional("url", fields::text);
         let events = fields.optional("events", fields::texts);
-        Some(Self { name, url, events, ..read_optional(fields) })
+        Some(Self {
+            name,
+            url,
+            events,
+            ..read_optional(fields)
+        })
     }
 }
 
@@ -232,9 +270,14 @@ mod tests {
 
     #[test]
     fn wrong_types_are_refused_by_field() {
-        let body = br#"{"name":null,"events":"*","headers":{"X-A":1},"ordering":"lifo","version":3}"#;
+        let body =
+            br#"{"name":null,"events":"*","headers":{"X-A":1},"ordering":"lifo","version":3}"#;
         let problem = fields::read::<WebhookChanges>(body).unwrap_err();
-        let found: Vec<_> = problem.errors.iter().map(|e| (e.field.as_str(), e.code)).collect();
+        let found: Vec<_> = problem
+            .errors
+            .iter()
+            .map(|e| (e.field.as_str(), e.code))
+            .collect();
         assert_eq!(
             found,
             [

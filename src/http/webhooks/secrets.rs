@@ -66,7 +66,7 @@ struct Rotation {
     #[schema(nullable = false, minimum = 0, maximum = 604_800, example = 86400)]
     grace_seconds: Option<u64>,
     /// The new secret: `whsec_` and base64 of 24 to 64 bytes; default: the server makes one.
-    #[schema(value_type = Option<String>, nullable = false, pattern = "^whsec_[A-Za-z0-9+/]+={0,2}$")]
+    #[schema(value_type = Option<String>, nullable = false, pattern = "^whsec_(([A-Za-z0-9+/]{4}){8,21}|([A-Za-z0-9+/]{4}){8,21}[A-Za-z0-9+/][AQgw]==|([A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$")]
     secret: Option<Secret>,
 }
 
@@ -95,7 +95,11 @@ pub(super) async fn webhook_secret(call: Call) -> Result<HttpResponse, Problem> 
     let caller = call.caller(Permission::WebhooksSecret).await?;
     call.no_query()?;
     let id = call.id("webhook")?;
-    let revealed = call.api().tenants.reveal_secrets(&caller.tenant, id).await?;
+    let revealed = call
+        .api()
+        .tenants
+        .reveal_secrets(&caller.tenant, id)
+        .await?;
     Ok(shown(revealed))
 }
 
@@ -153,7 +157,10 @@ mod tests {
         assert_eq!(rotation.grace_seconds, Some(0));
         for bad in ["whsec_AAAA", "hunter2", ""] {
             let problem = read(&format!(r#"{{"secret":"{bad}"}}"#)).unwrap_err();
-            assert_eq!((problem.errors[0].field.as_str(), problem.errors[0].code), ("secret", "invalid_secret"));
+            assert_eq!(
+                (problem.errors[0].field.as_str(), problem.errors[0].code),
+                ("secret", "invalid_secret")
+            );
             assert!(bad.is_empty() || !problem.detail.contains(bad), "{problem}");
         }
         assert!(read(r#"{"secret":null}"#).is_err());

@@ -28,13 +28,21 @@ pub(super) fn apply(
     match change {
         Change::InsertTenant(row) => run(
             sql!("insert_tenant"),
-            &[&row.id.as_str(), &row.name, &row.stripe_customer_id, &row.is_suspended],
+            &[
+                &row.id.as_str(),
+                &row.name,
+                &row.stripe_customer_id,
+                &row.is_suspended,
+            ],
         ),
         Change::RenameTenant { id, name } => run(sql!("rename_tenant"), &[&id.as_str(), name]),
         Change::SetStripeCustomer {
             id,
             stripe_customer_id,
-        } => run(sql!("set_stripe_customer"), &[&id.as_str(), stripe_customer_id]),
+        } => run(
+            sql!("set_stripe_customer"),
+            &[&id.as_str(), stripe_customer_id],
+        ),
         Change::SetSuspended { id, is_suspended } => {
             run(sql!("set_suspended"), &[&id.as_str(), is_suspended])
         }
@@ -60,14 +68,30 @@ pub(super) fn apply(
             updated_at,
         } => {
             let config = serde_json::to_string(config)?;
-            update_webhook(connection, sql!("configure_webhook"), tenant, id, &config, *version, *updated_at)
+            update_webhook(
+                connection,
+                sql!("configure_webhook"),
+                tenant,
+                id,
+                &config,
+                *version,
+                *updated_at,
+            )
         }
         Change::SetWebhookActive {
             id,
             is_active,
             version,
             updated_at,
-        } => update_webhook(connection, sql!("set_webhook_active"), tenant, id, is_active, *version, *updated_at),
+        } => update_webhook(
+            connection,
+            sql!("set_webhook_active"),
+            tenant,
+            id,
+            is_active,
+            *version,
+            *updated_at,
+        ),
         Change::SetWebhookSecrets {
             id,
             secrets,
@@ -75,13 +99,29 @@ pub(super) fn apply(
             updated_at,
         } => {
             let secrets = serde_json::to_string(secrets)?;
-            update_webhook(connection, sql!("set_webhook_secrets"), tenant, id, &secrets, *version, *updated_at)
+            update_webhook(
+                connection,
+                sql!("set_webhook_secrets"),
+                tenant,
+                id,
+                &secrets,
+                *version,
+                *updated_at,
+            )
         }
         Change::DeleteWebhook {
             id,
             version,
             updated_at,
-        } => update_webhook(connection, sql!("delete_webhook"), tenant, id, &true, *version, *updated_at),
+        } => update_webhook(
+            connection,
+            sql!("delete_webhook"),
+            tenant,
+            id,
+            &true,
+            *version,
+            *updated_at,
+        ),
         Change::InsertMessage(row) => insert_message(connection, row, position),
         Change::InsertDelivery(row) => insert_delivery(connection, row),
         Change::UpdateDelivery(progress) => update_delivery(connection, tenant, progress),
@@ -129,7 +169,13 @@ fn update_webhook(
     execute(
         connection,
         sql,
-        params![tenant, id, value, version.cast_signed(), updated_at.timestamp_millis()],
+        params![
+            tenant,
+            id,
+            value,
+            version.cast_signed(),
+            updated_at.timestamp_millis()
+        ],
     )
 }
 
@@ -153,7 +199,9 @@ fn insert_message(connection: &Connection, row: &MessageRow, position: i64) -> R
             row.body_bytes.cast_signed(),
             row.body_sha256,
             row.idempotency.as_ref().map(|idempotency| &idempotency.key),
-            row.idempotency.as_ref().map(|idempotency| &idempotency.content_sha256),
+            row.idempotency
+                .as_ref()
+                .map(|idempotency| &idempotency.content_sha256),
             row.deliveries,
             not_delivered,
         ],
@@ -179,7 +227,11 @@ fn insert_delivery(connection: &Connection, row: &DeliveryRow) -> Result<(), Err
     )
 }
 
-fn update_delivery(connection: &Connection, tenant: &str, progress: &DeliveryProgress) -> Result<(), Error> {
+fn update_delivery(
+    connection: &Connection,
+    tenant: &str,
+    progress: &DeliveryProgress,
+) -> Result<(), Error> {
     let id = progress.id.to_string();
     let status = progress.status.as_str();
     let next_attempt_at = millis(progress.next_attempt_at);
@@ -232,7 +284,9 @@ fn insert_attempt(connection: &Connection, row: &AttemptRow, position: i64) -> R
             row.url,
             row.response.as_ref().map(|response| response.status),
             headers,
-            row.response.as_ref().is_some_and(|response| response.body_truncated),
+            row.response
+                .as_ref()
+                .is_some_and(|response| response.body_truncated),
             row.error.as_ref().map(|error| error.code.as_str()),
             row.error.as_ref().map(|error| &error.message),
         ],

@@ -18,7 +18,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     if found > known {
         return Err(Error::NewerSchema { found, known });
     }
-    for (index, step) in MIGRATIONS.iter().enumerate().skip(usize::try_from(found).unwrap_or(0)) {
+    for (index, step) in MIGRATIONS
+        .iter()
+        .enumerate()
+        .skip(usize::try_from(found).unwrap_or(0))
+    {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "user_version", index as i64 + 1)?;
@@ -45,8 +49,13 @@ mod tests {
     #[test]
     fn a_newer_schema_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
-        connection.pragma_update(None, "user_version", 1000).unwrap();
+        connection
+            .pragma_update(None, "user_version", 1000)
+            .unwrap();
         let error = migrate(&mut connection).unwrap_err();
-        assert!(matches!(error, Error::NewerSchema { found: 1000, .. }), "{error}");
+        assert!(
+            matches!(error, Error::NewerSchema { found: 1000, .. }),
+            "{error}"
+        );
     }
 }

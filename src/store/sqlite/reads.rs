@@ -30,7 +30,11 @@ macro_rules! sql {
 }
 
 impl Sqlite {
-    async fn ask(&self, task: Task, answer: oneshot::Receiver<Result<(), Error>>) -> Result<(), Error> {
+    async fn ask(
+        &self,
+        task: Task,
+        answer: oneshot::Receiver<Result<(), Error>>,
+    ) -> Result<(), Error> {
         self.tasks.try_send(task).map_err(|error| match error {
             TrySendError::Full(_) => Error::Busy,
             TrySendError::Closed(_) => Error::unavailable("the ledger is closed"),
@@ -125,7 +129,11 @@ impl Engine for Sqlite {
         self.readers.close().await;
     }
 
-    async fn events_of(&self, aggregate_type: &str, ids: &[String]) -> Result<Vec<SerializedEvent>, Error> {
+    async fn events_of(
+        &self,
+        aggregate_type: &str,
+        ids: &[String],
+    ) -> Result<Vec<SerializedEvent>, Error> {
         let rows = sqlx::query(sql!("select_events_of"))
             .bind(aggregate_type)
             .bind(serde_json::to_string(ids)?)
@@ -135,20 +143,28 @@ impl Engine for Sqlite {
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRow>, Error> {
-        self.one(sql!("select_tenant"), &[id.as_str()], rows::tenant).await
+        self.one(sql!("select_tenant"), &[id.as_str()], rows::tenant)
+            .await
     }
 
     async fn tenants(&self, page: Page<TenantId>) -> Result<Rows<TenantRow, TenantId>, Error> {
-        let rows = self.page(sql!("select_tenants"), "", &page, rows::tenant).await?;
+        let rows = self
+            .page(sql!("select_tenants"), "", &page, rows::tenant)
+            .await?;
         Ok(Rows::cut(rows, page.limit, |row| row.id.clone()))
     }
 
     async fn token(&self, id: TokenId) -> Result<Option<(TokenRow, TenantRow)>, Error> {
         let read = |row: &SqliteRow| Ok((rows::token(row)?, rows::tenant(row)?));
-        self.one(sql!("select_token"), &[&id.to_string()], read).await
+        self.one(sql!("select_token"), &[&id.to_string()], read)
+            .await
     }
 
-    async fn tokens(&self, tenant: &TenantId, page: Page<TokenId>) -> Result<Rows<TokenRow, TokenId>, Error> {
+    async fn tokens(
+        &self,
+        tenant: &TenantId,
+        page: Page<TokenId>,
+    ) -> Result<Rows<TokenRow, TokenId>, Error> {
         let rows = self
             .page(sql!("select_tokens"), tenant.as_str(), &page, rows::token)
             .await?;
@@ -156,13 +172,25 @@ impl Engine for Sqlite {
     }
 
     async fn topics(&self) -> Result<Vec<TopicRow>, Error> {
-        let rows = sqlx::query(sql!("select_topics")).fetch_all(&self.readers).await?;
+        let rows = sqlx::query(sql!("select_topics"))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(rows::topic).collect()
     }
 
     async fn webhook(&self, tenant: &TenantId, id: WebhookId) -> Result<Option<WebhookRow>, Error> {
         let id = id.to_string();
-        self.one(sql!("select_webhook"), &[tenant.as_str(), &id], rows::webhook).await
+        self.one(
+            sql!("select_webhook"),
+            &[tenant.as_str(), &id],
+            rows::webhook,
+        )
+        .await
+    }
+
+    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error> {
+        self.one(sql!("select_any_webhook"), &[], rows::webhook)
+            .await
     }
 
     async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>, Error> {
@@ -191,7 +219,11 @@ impl Engine for Sqlite {
         self.complete_optional(row).await
     }
 
-    async fn messages(&self, tenant: &TenantId, page: Page<MessageId>) -> Result<Rows<Message, MessageId>, Error> {
+    async fn messages(
+        &self,
+        tenant: &TenantId,
+        page: Page<MessageId>,
+    ) -> Result<Rows<Message, MessageId>, Error> {
         let found = sqlx::query(sql!("select_messages"))
             .bind(tenant.as_str())
             .bind(page.after.map(|id| id.to_string()))
@@ -217,12 +249,22 @@ impl Engine for Sqlite {
     async fn message_body(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Bytes>, Error> {
         let id = id.to_string();
         let read = |row: &SqliteRow| Ok(Bytes::from(row.try_get::<String, _>("text")?));
-        self.one(sql!("select_message_body"), &[tenant.as_str(), &id], read).await
+        self.one(sql!("select_message_body"), &[tenant.as_str(), &id], read)
+            .await
     }
 
-    async fn delivery(&self, tenant: &TenantId, id: DeliveryId) -> Result<Option<DeliveryRow>, Error> {
+    async fn delivery(
+        &self,
+        tenant: &TenantId,
+        id: DeliveryId,
+    ) -> Result<Option<DeliveryRow>, Error> {
         let id = id.to_string();
-        self.one(sql!("select_delivery"), &[tenant.as_str(), &id], rows::delivery).await
+        self.one(
+            sql!("select_delivery"),
+            &[tenant.as_str(), &id],
+            rows::delivery,
+        )
+        .await
     }
 
     async fn deliveries(
@@ -246,10 +288,15 @@ impl Engine for Sqlite {
         let mut query = filters::attempts(tenant, filter, page);
         let found = query.build().fetch_all(&self.readers).await?;
         let rows = found.iter().map(rows::attempt).collect::<Result<_, _>>()?;
-        Ok(Rows::cut(rows, page.limit, |attempt: &LoggedAttempt| attempt.row.id))
+        Ok(Rows::cut(rows, page.limit, |attempt: &LoggedAttempt| {
+            attempt.row.id
+        }))
     }
 
-    async fn next_waiting(&self, after: Option<(&TenantId, WebhookId)>) -> Result<Option<Waiting>, Error> {
+    async fn next_waiting(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+    ) -> Result<Option<Waiting>, Error> {
         let (tenant, webhook) = match after {
             Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
             None => ("", String::new()),
@@ -261,7 +308,8 @@ impl Engine for Sqlite {
                 due_at: rows::time(row, "next_attempt_at")?,
             })
         };
-        self.one(sql!("select_next_waiting"), &[tenant, &webhook], read).await
+        self.one(sql!("select_next_waiting"), &[tenant, &webhook], read)
+            .await
     }
 
     async fn due_ids(

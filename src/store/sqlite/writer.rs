@@ -31,7 +31,9 @@ pub(super) enum Task {
         reply: oneshot::Sender<Result<(), Error>>,
     },
     /// Say whether a write would work.
-    Check { reply: oneshot::Sender<Result<(), Error>> },
+    Check {
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
     /// Stop after what came before.
     Close,
 }
@@ -44,19 +46,18 @@ struct Waiting {
 /// Owns the only connection that writes.
 pub(super) struct Writer {
     connection: Connection,
-    position: i64,
+    /// Of the last event; not known after a failure, since a commit may have come through all
+    /// the same.
+    position: Option<i64>,
     metrics: Arc<Metrics>,
 }
 
 impl Writer {
     pub(super) fn new(connection: Connection, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let position =
-            connection.query_row("SELECT coalesce(max(position), 0) FROM events", [], |row| {
-                row.get(0)
-            })?;
+        let position = last_position(&connection)?;
         Ok(Self {
             connection,
-            position,
+            position: Some(position),
             metrics,
         })
     }
@@ -96,7 +97,7 @@ impl Writer {
         loop {
             match self.try_write(&batch) {
                 Ok(position) => {
-                    self.position = position;
+                    self.position = Some(position);
                     self.metrics.commit_batches.inc();
                     self.metrics.commits.inc_by(batch.len() as u64);
                     for waiting in batch {
@@ -113,6 +114,7 @@ impl Writer {
                     }
                 }
                 Err((_, error)) => {
+                    self.position = None;
                     tracing::error!(%error, commits = batch.len(), "cannot write to the ledger");
                     for waiting in batch {
                         drop(waiting.reply.send(Err(error.clone())));
@@ -134,7 +136,10 @@ impl Writer {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(outside)?;
-        let mut position = self.position;
+        let mut position = match self.position {
+            Some(position) => position,
+            None => last_position(&transaction).map_err(|error| (batch.len(), error))?,
+        };
         for (index, waiting) in batch.iter().enumerate() {
             append(&transaction, &waiting.commit, &mut position).map_err(|error| (index, error))?;
         }
@@ -150,6 +155,11 @@ impl Writer {
         transaction.rollback()?;
         Ok(())
     }
+}
+
+fn last_position(connection: &Connection) -> Result<i64, Error> {
+    let sql = "SELECT coalesce(max(position), 0) FROM events";
+    Ok(connection.query_row(sql, [], |row| row.get(0))?)
 }
 
 fn append(connection: &Connection, commit: &Commit, position: &mut i64) -> Result<(), Error> {
@@ -184,9 +194,11 @@ fn insert_event(
     ])?;
     if let Some(body) = &event.body {
         let text = std::str::from_utf8(body).map_err(Error::corrupt)?;
-        connection
-            .prepare_cached(INSERT_BODY)?
-            .execute(params![position, tenant.unwrap_or_default(), text])?;
+        connection.prepare_cached(INSERT_BODY)?.execute(params![
+            position,
+            tenant.unwrap_or_default(),
+            text
+        ])?;
     }
     Ok(())
 }

@@ -6,7 +6,11 @@ use actix::{AsyncContext, Context};
 use futures_util::FutureExt;
 use hookledger_domain::ids::WebhookId;
 
-use super::{Broken, Done, Granted, Loaded, TenantActor, read_due};
+use super::{
+    TenantActor,
+    messages::{Broken, Done, Granted, Loaded},
+    reads::read_due,
+};
 use crate::tenants::{attempt, lane::Next, slots::Slot};
 
 impl TenantActor {
@@ -80,9 +84,9 @@ impl TenantActor {
             return Some(slot);
         }
         let addr = ctx.address();
-        self.shared
-            .slots
-            .take(&self.tenant, || Box::new(move |slot| addr.do_send(Granted(slot))))
+        self.shared.slots.take(&self.tenant, || {
+            Box::new(move |slot| addr.do_send(Granted(slot)))
+        })
     }
 
     fn launch(&mut self, id: WebhookId, next: Next, slot: Slot, ctx: &mut Context<Self>) {
@@ -128,7 +132,9 @@ impl TenantActor {
         if let Some((_, handle)) = self.timer.take() {
             ctx.cancel_future(handle);
         }
-        let wait = (first - self.shared.clock.now()).to_std().unwrap_or_default();
+        let wait = (first - self.shared.clock.now())
+            .to_std()
+            .unwrap_or_default();
         let handle = ctx.run_later(wait, |actor, ctx| {
             actor.timer = None;
             actor.wake_lanes(ctx);

@@ -89,7 +89,9 @@ fn lane() -> Lane {
 
 /// Everything that the lane gives out at one moment.
 fn drain(lane: &mut Lane, millis: i64) -> Vec<DeliveryId> {
-    std::iter::from_fn(|| lane.next(at(millis))).map(|next| next.id()).collect()
+    std::iter::from_fn(|| lane.next(at(millis)))
+        .map(|next| next.id())
+        .collect()
 }
 
 fn ids(entries: &[Entry]) -> Vec<DeliveryId> {
@@ -168,8 +170,14 @@ fn a_rate_limit_spreads_attempts_evenly() {
     }
     assert_eq!(drain(&mut lane, 0).len(), 1);
     assert_eq!(drain(&mut lane, 79).len(), 0);
-    assert_eq!(lane.wake_at(at(79)), Some(at(80)), "a tenth of a second less the slack of 20 ms");
-    let sent: usize = (80..2000).map(|millis| drain(&mut lane, millis).len()).sum();
+    assert_eq!(
+        lane.wake_at(at(79)),
+        Some(at(80)),
+        "a tenth of a second less the slack of 20 ms"
+    );
+    let sent: usize = (80..2000)
+        .map(|millis| drain(&mut lane, millis).len())
+        .sum();
     assert!((19..=20).contains(&sent), "{sent} in 2 s");
 }
 
@@ -182,7 +190,11 @@ fn a_rate_limit_wakes_the_lane_for_what_became_due_meanwhile() {
     assert_eq!(drain(&mut lane, 0), [first.id]);
     lane.done(first.id, None, at(200));
     assert!(!lane.has_next(at(200)));
-    assert_eq!(lane.wake_at(at(200)), Some(at(980)), "nothing else would wake it");
+    assert_eq!(
+        lane.wake_at(at(200)),
+        Some(at(980)),
+        "nothing else would wake it"
+    );
 }
 
 #[test]
@@ -210,7 +222,10 @@ fn what_does_not_fit_into_the_window_is_loaded_when_it_has_emptied() {
     let given = drain(&mut lane, 0);
     assert_eq!(given, ids(&entries[..WINDOW]));
     let load = lane.start_load(at(0)).unwrap();
-    assert!(load.limit as usize >= 2 * WINDOW, "the view still holds what is in flight");
+    assert!(
+        load.limit as usize >= 2 * WINDOW,
+        "the view still holds what is in flight"
+    );
     assert_eq!(lane.start_load(at(0)), None, "one is under way");
     lane.loaded(load, entries.clone(), at(1));
     assert_eq!(drain(&mut lane, 1), ids(&entries[WINDOW..]));
@@ -219,7 +234,10 @@ fn what_does_not_fit_into_the_window_is_loaded_when_it_has_emptied() {
 
 #[test]
 fn a_full_load_means_that_there_is_more() {
-    let (mut lane, mut maker) = (Lane::new(Mode::All, 1000, None, Some(at(0))), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Maker::default(),
+    );
     let load = lane.start_load(at(0)).unwrap();
     let entries = maker.many(load.limit as usize, 0);
     lane.loaded(load, entries.clone(), at(0));
@@ -231,10 +249,17 @@ fn a_full_load_means_that_there_is_more() {
 
 #[test]
 fn what_is_offered_behind_what_lies_in_the_view_waits_its_turn_there() {
-    let (mut lane, mut maker) = (Lane::new(Mode::All, 1000, None, Some(at(0))), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Maker::default(),
+    );
     let (older, newer) = (maker.due(0), maker.due(10));
     lane.offer(newer.clone(), at(10));
-    assert_eq!(drain(&mut lane, 10), [], "something older is still to be loaded");
+    assert_eq!(
+        drain(&mut lane, 10),
+        [],
+        "something older is still to be loaded"
+    );
     let load = lane.start_load(at(10)).unwrap();
     lane.loaded(load, vec![older.clone(), newer.clone()], at(11));
     assert_eq!(drain(&mut lane, 11), [older.id, newer.id]);
@@ -242,7 +267,10 @@ fn what_is_offered_behind_what_lies_in_the_view_waits_its_turn_there() {
 
 #[test]
 fn a_load_does_not_bring_back_what_is_held_in_flight_or_ended_since() {
-    let (mut lane, mut maker) = (Lane::new(Mode::All, 1000, None, Some(at(0))), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Maker::default(),
+    );
     let (ended, flying, held) = (maker.due(0), maker.due(0), maker.due(500));
     let load = lane.start_load(at(0)).unwrap();
     for entry in [&ended, &flying, &held] {
@@ -266,7 +294,10 @@ fn a_load_that_failed_is_tried_again() {
 
 #[test]
 fn an_inactive_webhook_gets_tests_only() {
-    let (mut lane, mut maker) = (Lane::new(Mode::TestsOnly, 1000, None, None), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(Mode::TestsOnly, 1000, None, None),
+        Maker::default(),
+    );
     let (message, test) = (maker.due(0), maker.test(0));
     lane.offer(message.clone(), at(0));
     lane.offer(test.clone(), at(0));
@@ -301,20 +332,32 @@ fn a_deleted_webhook_has_everything_cancelled_also_what_is_due_later() {
     let load = lane.start_load(at(1)).unwrap();
     lane.loaded(load, vec![flying.clone(), later.clone()], at(2));
     let next = lane.next(at(2)).unwrap();
-    assert!(matches!(&next, Next::Cancel(entry) if entry.id == later.id), "{next:?}");
+    assert!(
+        matches!(&next, Next::Cancel(entry) if entry.id == later.id),
+        "{next:?}"
+    );
     lane.done(flying.id, Some(failed(flying.clone(), at(200_000))), at(3));
     let next = lane.next(at(3)).unwrap();
-    assert!(matches!(&next, Next::Cancel(entry) if entry.id == flying.id), "{next:?}");
+    assert!(
+        matches!(&next, Next::Cancel(entry) if entry.id == flying.id),
+        "{next:?}"
+    );
 }
 
 #[test]
 fn a_load_about_another_mode_is_done_again() {
-    let (mut lane, mut maker) = (Lane::new(Mode::TestsOnly, 1000, None, Some(at(0))), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(Mode::TestsOnly, 1000, None, Some(at(0))),
+        Maker::default(),
+    );
     let load = lane.start_load(at(0)).unwrap();
     lane.configure(Mode::All, 1000, None);
     lane.loaded(load, vec![maker.test(0)], at(1));
     assert_eq!(drain(&mut lane, 1), []);
-    assert_eq!(lane.start_load(at(1)).map(|load| load.only_tests), Some(false));
+    assert_eq!(
+        lane.start_load(at(1)).map(|load| load.only_tests),
+        Some(false)
+    );
 }
 
 #[test]

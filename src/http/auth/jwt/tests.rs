@@ -42,8 +42,13 @@ fn signed(header: &Header, secret: &[u8], changes: Value) -> String {
     for (name, value) in changes.as_object().unwrap() {
         claims[name] = value.clone();
     }
-    let claims: Map<String, Value> =
-        claims.as_object().unwrap().clone().into_iter().filter(|(_, value)| !value.is_null()).collect();
+    let claims: Map<String, Value> = claims
+        .as_object()
+        .unwrap()
+        .clone()
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect();
     jsonwebtoken::encode(header, &claims, &EncodingKey::from_secret(secret)).unwrap()
 }
 
@@ -53,12 +58,17 @@ fn token(changes: Value) -> String {
 
 fn verdict(options: JwtOptions, token: &str) -> Result<Role, u16> {
     let verified = Verifier::load(options).unwrap().verify(token);
-    verified.map(|member| member.role).map_err(|problem| problem.status.as_u16())
+    verified
+        .map(|member| member.role)
+        .map_err(|problem| problem.status.as_u16())
 }
 
 #[test]
 fn a_good_token_names_tenant_role_and_user() {
-    let member = Verifier::load(hs256()).unwrap().verify(&token(json!({}))).unwrap();
+    let member = Verifier::load(hs256())
+        .unwrap()
+        .verify(&token(json!({})))
+        .unwrap();
     assert_eq!(member.tenant.as_str(), "acme");
     assert_eq!(member.role, Role::Operator);
     assert_eq!(member.actor.kind, ActorKind::User);
@@ -80,9 +90,16 @@ fn claims_are_judged() {
         (json!({"tenant_id": 7}), Err(403)),
         (json!({"role": null}), Err(403)),
         (json!({"role": "root"}), Err(403)),
-        (json!({"role": ["x", "publisher", "viewer"]}), Ok(Role::Viewer)),
+        (
+            json!({"role": ["x", "publisher", "viewer"]}),
+            Ok(Role::Viewer),
+        ),
     ] {
-        assert_eq!(verdict(hs256(), &token(changes.clone())), expected, "{changes}");
+        assert_eq!(
+            verdict(hs256(), &token(changes.clone())),
+            expected,
+            "{changes}"
+        );
     }
 }
 
@@ -95,13 +112,20 @@ fn issuer_and_audience_are_judged_where_set() {
     };
     for (changes, expected) in [
         (json!({"iss": "idp", "aud": "hooks"}), Ok(Role::Operator)),
-        (json!({"iss": "idp", "aud": ["other", "hooks"]}), Ok(Role::Operator)),
+        (
+            json!({"iss": "idp", "aud": ["other", "hooks"]}),
+            Ok(Role::Operator),
+        ),
         (json!({"iss": "idp", "aud": "other"}), Err(401)),
         (json!({"iss": "idp"}), Err(401)),
         (json!({"iss": "other", "aud": "hooks"}), Err(401)),
         (json!({"aud": "hooks"}), Err(401)),
     ] {
-        assert_eq!(verdict(strict(), &token(changes.clone())), expected, "{changes}");
+        assert_eq!(
+            verdict(strict(), &token(changes.clone())),
+            expected,
+            "{changes}"
+        );
     }
 }
 
@@ -110,7 +134,13 @@ fn a_signature_must_be_by_the_key() {
     let good = token(json!({}));
     let (rest, _) = good.rsplit_once('.').unwrap();
     let other_secret = signed(&Header::default(), b"another secret", json!({}));
-    for bad in [other_secret, format!("{rest}."), rest.to_owned(), format!("{good}x"), "a.b.c".to_owned()] {
+    for bad in [
+        other_secret,
+        format!("{rest}."),
+        rest.to_owned(),
+        format!("{good}x"),
+        "a.b.c".to_owned(),
+    ] {
         assert_eq!(verdict(hs256(), &bad), Err(401), "{bad}");
     }
 }
@@ -120,7 +150,11 @@ fn no_algorithm_but_the_keys_own() {
     let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let claims = json!({"tenant_id": "acme", "role": "admin", "exp": now() + 60});
     for algorithm in ["none", "None", "NONE", ""] {
-        let unsigned = format!("{}.{}.", part(json!({"alg": algorithm})), part(claims.clone()));
+        let unsigned = format!(
+            "{}.{}.",
+            part(json!({"alg": algorithm})),
+            part(claims.clone())
+        );
         assert_eq!(verdict(hs256(), &unsigned), Err(401), "{algorithm}");
     }
     let hs512 = signed(&Header::new(Algorithm::HS512), SECRET.as_bytes(), json!({}));
@@ -140,7 +174,11 @@ fn a_public_key_is_not_taken_for_a_secret() {
 
 #[test]
 fn public_keys_of_every_kind_are_read() {
-    let all = [(RS256_PUBLIC, RS256_TOKEN), (ES256_PUBLIC, ES256_TOKEN), (EDDSA_PUBLIC, EDDSA_TOKEN)];
+    let all = [
+        (RS256_PUBLIC, RS256_TOKEN),
+        (ES256_PUBLIC, ES256_TOKEN),
+        (EDDSA_PUBLIC, EDDSA_TOKEN),
+    ];
     for (public, _) in all {
         let verifier = with_file(public, JwtKey::PublicKeyFile).unwrap();
         for (owner, token) in all {
@@ -158,7 +196,10 @@ fn extensions_that_must_be_understood_are_not() {
     let message = format!("{header}.{claims}");
     let key = EncodingKey::from_secret(SECRET.as_bytes());
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
-    assert_eq!(verdict(hs256(), &format!("{message}.{signature}")), Err(401));
+    assert_eq!(
+        verdict(hs256(), &format!("{message}.{signature}")),
+        Err(401)
+    );
 }
 
 #[test]
@@ -173,24 +214,58 @@ fn a_key_set_gives_the_key_that_the_token_names() {
     };
     let is_taken = |keys: Value, token: &str| set(keys).unwrap().verify(token).is_ok();
     assert!(is_taken(json!([rsa(json!({"kid": "k1"}))]), RS256_TOKEN_K1));
-    assert!(is_taken(json!([rsa(json!({"kid": "k1", "use": "sig", "alg": "RS256"}))]), RS256_TOKEN_K1));
-    assert!(is_taken(json!([{"kty": "new"}, rsa(json!({}))]), RS256_TOKEN_K1));
+    assert!(is_taken(
+        json!([rsa(json!({"kid": "k1", "use": "sig", "alg": "RS256"}))]),
+        RS256_TOKEN_K1
+    ));
+    assert!(is_taken(
+        json!([{"kty": "new"}, rsa(json!({}))]),
+        RS256_TOKEN_K1
+    ));
     assert!(is_taken(json!([rsa(json!({"kid": "k1"}))]), RS256_TOKEN));
-    assert!(!is_taken(json!([rsa(json!({"kid": "k2"}))]), RS256_TOKEN_K1));
-    assert!(!is_taken(json!([rsa(json!({"alg": "PS256"}))]), RS256_TOKEN_K1));
+    assert!(!is_taken(
+        json!([rsa(json!({"kid": "k2"}))]),
+        RS256_TOKEN_K1
+    ));
+    assert!(!is_taken(
+        json!([rsa(json!({"alg": "PS256"}))]),
+        RS256_TOKEN_K1
+    ));
 
     let shared = json!({"kty": "oct", "k": URL_SAFE_NO_PAD.encode(SECRET)});
-    for keys in [json!([]), json!([shared]), json!([rsa(json!({"use": "enc"}))])] {
-        assert!(matches!(set(keys).err(), Some(Error::KeyCount { usable: 0, .. })));
+    for keys in [
+        json!([]),
+        json!([shared]),
+        json!([rsa(json!({"use": "enc"}))]),
+    ] {
+        assert!(matches!(
+            set(keys).err(),
+            Some(Error::KeyCount { usable: 0, .. })
+        ));
     }
 }
 
 #[test]
 fn files_without_keys_are_refused_by_name() {
     let missing = options(JwtKey::JwksFile("/nowhere/keys.json".into()));
-    assert!(Verifier::load(missing).err().unwrap().to_string().contains("/nowhere/keys.json"));
-    assert!(matches!(with_file("x", JwtKey::PublicKeyFile).err(), Some(Error::NoPublicKey { .. })));
-    assert!(matches!(with_file("x", JwtKey::JwksFile).err(), Some(Error::NoKeySet { .. })));
+    assert!(
+        Verifier::load(missing)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("/nowhere/keys.json")
+    );
+    assert!(matches!(
+        with_file("x", JwtKey::PublicKeyFile).err(),
+        Some(Error::NoPublicKey { .. })
+    ));
+    assert!(matches!(
+        with_file("x", JwtKey::JwksFile).err(),
+        Some(Error::NoKeySet { .. })
+    ));
     let private = "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----";
-    assert!(matches!(with_file(private, JwtKey::PublicKeyFile).err(), Some(Error::NoPublicKey { .. })));
+    assert!(matches!(
+        with_file(private, JwtKey::PublicKeyFile).err(),
+        Some(Error::NoPublicKey { .. })
+    ));
 }

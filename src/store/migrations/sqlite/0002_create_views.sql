@@ -35,9 +35,12 @@ CREATE TABLE webhooks (
     PRIMARY KEY (tenant_id, id)
 ) STRICT, WITHOUT ROWID;
 
+-- Messages, deliveries and attempts are clustered by their ids, which rise with time, so that what
+-- happens now is written to the same few pages whoever's it is. The one index by owner that each
+-- of them has is what lists are merged from; see store/sqlite/filters.rs.
 CREATE TABLE messages (
+    id              TEXT    PRIMARY KEY,
     tenant_id       TEXT    NOT NULL,
-    id              TEXT    NOT NULL,
     position        INTEGER NOT NULL,
     topic           TEXT    NOT NULL,
     timestamp       INTEGER NOT NULL,
@@ -48,15 +51,15 @@ CREATE TABLE messages (
     idempotency_key TEXT,
     content_sha256  TEXT,
     deliveries      INTEGER NOT NULL,
-    not_delivered   TEXT    NOT NULL,
-    PRIMARY KEY (tenant_id, id)
+    not_delivered   TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX messages_by_tenant ON messages (tenant_id, id);
 CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (tenant_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE deliveries (
+    id                   TEXT    PRIMARY KEY,
     tenant_id            TEXT    NOT NULL,
-    id                   TEXT    NOT NULL,
     message_id           TEXT    NOT NULL,
     webhook_id           TEXT    NOT NULL,
     topic                TEXT    NOT NULL,
@@ -68,14 +71,13 @@ CREATE TABLE deliveries (
     completed_at         INTEGER,
     last_response_status INTEGER,
     last_error_code      TEXT,
-    last_error_message   TEXT,
-    PRIMARY KEY (tenant_id, id)
+    last_error_message   TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX deliveries_by_webhook ON deliveries (tenant_id, webhook_id, id);
-CREATE INDEX deliveries_by_topic ON deliveries (tenant_id, topic, id);
-CREATE INDEX deliveries_by_message ON deliveries (tenant_id, message_id);
+CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, topic, id);
+CREATE INDEX deliveries_by_message ON deliveries (message_id, id);
 -- Few deliveries stand otherwise than succeeded; these are the ones that people look for.
-CREATE INDEX deliveries_by_status ON deliveries (tenant_id, status, id) WHERE status <> 'succeeded';
+CREATE INDEX deliveries_not_succeeded ON deliveries (webhook_id, topic, status, id)
+    WHERE status <> 'succeeded';
 -- What is still to be sent, as the lanes read it.
 CREATE INDEX deliveries_due ON deliveries (tenant_id, webhook_id, next_attempt_at, id)
     WHERE status = 'pending';
@@ -83,8 +85,8 @@ CREATE INDEX deliveries_due_tests ON deliveries (tenant_id, webhook_id)
     WHERE status = 'pending' AND trigger = 'test';
 
 CREATE TABLE attempts (
+    id               TEXT    PRIMARY KEY,
     tenant_id        TEXT    NOT NULL,
-    id               TEXT    NOT NULL,
     position         INTEGER NOT NULL,
     delivery_id      TEXT    NOT NULL,
     message_id       TEXT    NOT NULL,
@@ -100,15 +102,11 @@ CREATE TABLE attempts (
     response_headers TEXT,
     body_truncated   INTEGER NOT NULL,
     error_code       TEXT,
-    error_message    TEXT,
-    PRIMARY KEY (tenant_id, id)
+    error_message    TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX attempts_by_webhook ON attempts (tenant_id, webhook_id, id);
-CREATE INDEX attempts_by_topic ON attempts (tenant_id, topic, id);
-CREATE INDEX attempts_by_delivery ON attempts (tenant_id, delivery_id);
+CREATE INDEX attempts_by_webhook ON attempts (webhook_id, topic, id);
+CREATE INDEX attempts_by_delivery ON attempts (delivery_id, id);
 -- Most attempts succeed with 200; the others are the ones that people look for.
-CREATE INDEX attempts_failed ON attempts (tenant_id, id) WHERE error_code IS NOT NULL;
-CREATE INDEX attempts_failed_by_webhook ON attempts (tenant_id, webhook_id, id)
-    WHERE error_code IS NOT NULL;
-CREATE INDEX attempts_by_response_status ON attempts (tenant_id, response_status, id)
+CREATE INDEX attempts_failed ON attempts (webhook_id, topic, id) WHERE error_code IS NOT NULL;
+CREATE INDEX attempts_not_200 ON attempts (webhook_id, topic, response_status, id)
     WHERE response_status <> 200;

@@ -1,1 +1,1 @@
-SELECT * FROM deliveries WHERE tenant_id = ?1 AND id = ?2
+SELECT * FROM deliveries WHERE id = ?2 AND tenant_id = ?1

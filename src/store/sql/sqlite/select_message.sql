@@ -1,1 +1,1 @@
-SELECT * FROM messages WHERE tenant_id = ?1 AND id = ?2
+SELECT * FROM messages WHERE id = ?2 AND tenant_id = ?1

@@ -1,3 +1,3 @@
 SELECT b.text
   FROM messages m JOIN bodies b ON b.position = m.position
- WHERE m.tenant_id = ?1 AND m.id = ?2
+ WHERE m.id = ?2 AND m.tenant_id = ?1

@@ -10,7 +10,11 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Step {
     /// Messages are accepted, and the deliveries offered.
-    Accept { count: usize, due_in: i64, is_test: bool },
+    Accept {
+        count: usize,
+        due_in: i64,
+        is_test: bool,
+    },
     /// There is room for so many more attempts.
     Pump { room: usize },
     /// An attempt succeeds, or fails and is to be made again, or the delivery is cancelled.
@@ -22,11 +26,16 @@ enum Step {
     /// Time passes.
     Pass { millis: i64 },
     /// The webhook is changed.
-    Configure { mode: Mode, in_flight_max: usize, rate_limit: Option<u32> },
+    Configure {
+        mode: Mode,
+        in_flight_max: usize,
+        rate_limit: Option<u32>,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let mode = prop_oneof![4 => Just(Mode::All), 2 => Just(Mode::TestsOnly), 1 => Just(Mode::Cancel)];
+    let mode =
+        prop_oneof![4 => Just(Mode::All), 2 => Just(Mode::TestsOnly), 1 => Just(Mode::Cancel)];
     prop_oneof![
         4 => (1usize..4, prop_oneof![3 => Just(0), 1 => 0i64..3000], prop::bool::weighted(0.2))
             .prop_map(|(count, due_in, is_test)| Step::Accept { count, due_in, is_test }),
@@ -80,20 +89,36 @@ impl World {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Accept { count, due_in, is_test } => self.accept(count, due_in, is_test),
+            Step::Accept {
+                count,
+                due_in,
+                is_test,
+            } => self.accept(count, due_in, is_test),
             Step::Pump { room } => self.pump(room),
             Step::End { which, retry_in } => self.end(which, retry_in),
             Step::ReadView => self.read_view(),
             Step::EndLoad { is_ok } => self.end_load(is_ok),
             Step::Pass { millis } => self.pass(chrono::Duration::milliseconds(millis)),
-            Step::Configure { mode, in_flight_max, rate_limit } => self.configure(mode, in_flight_max, rate_limit),
+            Step::Configure {
+                mode,
+                in_flight_max,
+                rate_limit,
+            } => self.configure(mode, in_flight_max, rate_limit),
         }
-        assert!(self.lane.held() <= WINDOW, "the window holds {}", self.lane.held());
+        assert!(
+            self.lane.held() <= WINDOW,
+            "the window holds {}",
+            self.lane.held()
+        );
     }
 
     fn accept(&mut self, count: usize, due_in: i64, is_test: bool) {
         let due_at = self.now + chrono::Duration::milliseconds(due_in);
-        let trigger = if is_test { Trigger::Test } else { Trigger::Publish };
+        let trigger = if is_test {
+            Trigger::Test
+        } else {
+            Trigger::Publish
+        };
         for _ in 0..count {
             let entry = self.maker.make(due_at, trigger);
             self.view.insert(entry.id, entry.clone());
@@ -109,7 +134,10 @@ impl World {
             self.load = Some((load, None));
         }
         self.is_runnable |= self.lane.has_next(self.now);
-        self.wake_at = self.lane.wake_at(self.now).filter(|wake_at| *wake_at > self.now);
+        self.wake_at = self
+            .lane
+            .wake_at(self.now)
+            .filter(|wake_at| *wake_at > self.now);
         if self.wake_at.is_none() && self.lane.is_idle() && self.lane.is_empty() {
             // It is dropped, and a new one made when there is something for it.
             self.lane = Lane::new(self.mode, self.in_flight_max, self.rate_limit, None);
@@ -136,12 +164,22 @@ impl World {
         };
         let in_view = self.view.get(&id);
         assert!(in_view.is_some(), "{id} has ended");
-        assert_eq!(in_view.map(|known| &known.stream), Some(&entry.stream), "{id} is old news");
-        assert!(self.flying.iter().all(|flying| flying.id != id), "{id} is in flight already");
+        assert_eq!(
+            in_view.map(|known| &known.stream),
+            Some(&entry.stream),
+            "{id} is old news"
+        );
+        assert!(
+            self.flying.iter().all(|flying| flying.id != id),
+            "{id} is in flight already"
+        );
         assert!(self.flying.len() < self.in_flight_max, "too many in flight");
         assert_eq!(is_cancel, self.mode == Mode::Cancel);
         assert!(is_cancel || entry.due_at() <= self.now, "{id} is not due");
-        assert!(self.mode != Mode::TestsOnly || entry.stream.state.is_test(), "{id} is no test");
+        assert!(
+            self.mode != Mode::TestsOnly || entry.stream.state.is_test(),
+            "{id} is no test"
+        );
         if !is_cancel {
             self.starts.push(self.now);
             self.check_rate();
@@ -155,7 +193,10 @@ impl World {
         let since = self.now - chrono::Duration::seconds(1);
         let recent = self.starts.iter().filter(|start| **start > since).count();
         let allowed = rate as usize + (rate as usize * 20).div_ceil(1000) + 1;
-        assert!(recent <= allowed, "{recent} attempts in a second at {rate} per second");
+        assert!(
+            recent <= allowed,
+            "{recent} attempts in a second at {rate} per second"
+        );
     }
 
     fn end(&mut self, which: usize, retry_in: Option<i64>) {
@@ -176,7 +217,9 @@ impl World {
     }
 
     fn read_view(&mut self) {
-        let Some((load, found @ None)) = &mut self.load else { return };
+        let Some((load, found @ None)) = &mut self.load else {
+            return;
+        };
         let mut due: Vec<Entry> = self.view.values().cloned().collect();
         due.retain(|entry| !load.only_tests || entry.stream.state.is_test());
         due.sort_by_key(|entry| (entry.due_at(), entry.id));
@@ -186,10 +229,14 @@ impl World {
 
     fn end_load(&mut self, is_ok: bool) {
         self.read_view();
-        let Some((load, found)) = self.load.take() else { return };
+        let Some((load, found)) = self.load.take() else {
+            return;
+        };
         match found.filter(|_| is_ok) {
             Some(entries) => self.lane.loaded(load, entries, self.now),
-            None => self.lane.load_failed(self.now + chrono::Duration::seconds(1)),
+            None => self
+                .lane
+                .load_failed(self.now + chrono::Duration::seconds(1)),
         }
         self.look();
     }

@@ -1,0 +1,142 @@
+//! What the server relies on in a store, once for all engines: an engine is a type that says how
+//! to make and open a database of its own, and one line of [`conforms`].
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use hookledger::{
+    metrics::Metrics,
+    store::{Error, Store},
+};
+use hookledger_domain::{actor::Origin, fact::Fact, tenant::TenantId};
+use hookledger_projections::query::Page;
+
+mod appends;
+mod commands;
+mod lifecycle;
+mod queries;
+mod sqlite;
+mod values;
+mod waiting;
+mod world;
+
+/// A database of its own for one test.
+trait Engine: Sized + Send + Sync {
+    /// An empty one.
+    async fn fresh() -> Self;
+    /// Opens it.
+    async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error>;
+    /// All events by rising position, read past the store.
+    async fn events(&self) -> Vec<Stored>;
+    /// The rows of every view in the order of their keys, as texts, read past the store.
+    async fn view_rows(&self) -> BTreeMap<String, Vec<String>>;
+}
+
+/// An event as it lies in the database.
+#[derive(Debug, Clone, PartialEq)]
+struct Stored {
+    position: i64,
+    aggregate_id: String,
+    sequence: u64,
+    fact: Fact,
+    origin: Origin,
+    tenant_id: Option<String>,
+    recorded_at: DateTime<Utc>,
+    body: Option<String>,
+}
+
+/// Runs every test of the suite against one engine.
+macro_rules! conforms {
+    ($engine:ident: $($module:ident { $($test:ident),+ $(,)? })+) => {
+        $(mod $module {
+            $(#[tokio::test]
+            async fn $test() {
+                $crate::conformance::$module::$test::<super::$engine>().await;
+            })+
+        })+
+    };
+    ($engine:ident) => {
+        $crate::conformance::conforms! { $engine:
+            appends {
+                an_event_gets_a_position_a_time_and_its_origin,
+                of_two_writers_one_fails_and_nothing_of_it_stays,
+                a_late_commit_fails_alone,
+                commits_that_wait_share_a_transaction,
+                a_commit_over_several_aggregates_is_all_or_nothing,
+                an_idempotency_key_is_taken_once_a_tenant,
+                views_change_with_their_events,
+                bytes_that_are_no_text_are_refused_before_they_reach_the_writer,
+            }
+            commands {
+                an_aggregate_reads_back,
+                an_aggregate_without_events_is_at_sequence_0,
+                a_refused_command_leaves_nothing,
+                a_command_for_another_version_is_refused,
+                commands_at_one_time_all_come_through,
+                several_aggregates_are_read_in_the_order_asked_for,
+            }
+            lifecycle {
+                what_was_committed_is_there_after_reopening,
+                positions_go_on_after_reopening,
+                closing_writes_what_was_handed_in,
+                a_closed_store_says_that_it_is_unavailable,
+                views_rebuilt_from_the_events_are_the_same,
+            }
+            queries {
+                deliveries_answer_every_filter,
+                attempts_answer_every_filter,
+                messages_come_in_pages,
+                single_rows_are_found_by_their_tenant_only,
+                tenants_and_tokens_come_in_pages,
+                topics_follow_the_catalogue,
+                webhooks_show_what_happened_last,
+            }
+            values {
+                bodies_come_back_byte_for_byte,
+                large_bodies_end_a_page_early,
+                an_answer_comes_back_as_it_was_recorded,
+                an_attempt_without_an_answer_has_none,
+                times_are_kept_to_the_millisecond,
+                numbers_at_their_ends_come_back,
+            }
+            waiting {
+                the_webhooks_that_wait_are_found_one_after_the_other,
+                due_deliveries_come_in_the_order_of_their_times,
+                only_tests_are_due_when_only_tests_are_asked_for,
+            }
+        }
+    };
+}
+use conforms;
+
+/// A store of its own, open.
+async fn open<E: Engine>() -> (E, Store) {
+    let engine = E::fresh().await;
+    let store = reopen(&engine).await;
+    (engine, store)
+}
+
+async fn reopen<E: Engine>(engine: &E) -> Store {
+    engine
+        .open(Arc::new(Metrics::new()))
+        .await
+        .expect("the store opens")
+}
+
+/// The moment `millis` after the start of a test.
+fn at(millis: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_800_000_000_000 + millis).expect("a time")
+}
+
+fn tenant(name: &str) -> TenantId {
+    name.parse().expect("a tenant's id")
+}
+
+fn origin(tenant_id: &TenantId) -> Origin {
+    Origin::system(tenant_id.clone(), "test")
+}
+
+/// A page of `limit` rows from the start.
+fn first<Id>(limit: u32) -> Page<Id> {
+    Page { limit, after: None }
+}

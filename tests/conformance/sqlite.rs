@@ -1,0 +1,184 @@
+//! SQLite: how to open one, and what only a file has.
+
+use std::path::PathBuf;
+
+use hookledger::store::Stream;
+use hookledger_domain::delivery::Delivery;
+use rusqlite::{Connection, types::ValueRef};
+use tempfile::TempDir;
+
+use super::{
+    Arc, BTreeMap, DateTime, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms, open,
+    reopen,
+};
+
+struct Sqlite {
+    directory: TempDir,
+}
+
+impl Sqlite {
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("ledger.db")
+    }
+
+    fn connect(&self) -> Connection {
+        Connection::open(self.path()).expect("the file opens")
+    }
+}
+
+impl Engine for Sqlite {
+    async fn fresh() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        Self { directory }
+    }
+
+    async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error> {
+        Store::open_sqlite(&self.path(), metrics).await
+    }
+
+    async fn events(&self) -> Vec<Stored> {
+        let connection = self.connect();
+        let mut statement = connection
+            .prepare("SELECT e.*, b.text FROM events e LEFT JOIN bodies b USING (position) ORDER BY e.position")
+            .expect("the table is there");
+        let read = |row: &rusqlite::Row<'_>| {
+            let aggregate_type: String = row.get("aggregate_type")?;
+            let payload: String = row.get("payload")?;
+            let metadata: String = row.get("metadata")?;
+            let metadata = serde_json::from_str(&metadata).expect("metadata is a map of texts");
+            let payload = serde_json::from_str(&payload).expect("a payload is JSON");
+            Ok(Stored {
+                position: row.get("position")?,
+                aggregate_id: row.get("aggregate_id")?,
+                sequence: row.get::<_, i64>("sequence")?.cast_unsigned(),
+                fact: Fact::read(&aggregate_type, payload).expect("a known event"),
+                origin: Origin::from_metadata(&metadata).expect("metadata names an actor"),
+                tenant_id: row.get("tenant_id")?,
+                recorded_at: DateTime::from_timestamp_millis(row.get("recorded_at")?)
+                    .expect("a time"),
+                body: row.get("text")?,
+            })
+        };
+        let rows = statement.query_map([], read).expect("the query runs");
+        rows.map(|row| row.expect("the row is read")).collect()
+    }
+
+    async fn view_rows(&self) -> BTreeMap<String, Vec<String>> {
+        let connection = self.connect();
+        let tables: Vec<String> = texts(
+            &connection,
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('events', 'bodies') \
+             AND name NOT LIKE 'sqlite%'",
+        );
+        tables
+            .into_iter()
+            .map(|table| {
+                let mut rows = texts(&connection, &format!("SELECT * FROM {table}"));
+                rows.sort();
+                (table, rows)
+            })
+            .collect()
+    }
+}
+
+/// The rows of a query, each with its columns in one text.
+fn texts(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).expect("the query is right");
+    let columns = statement.column_count();
+    let read = |row: &rusqlite::Row<'_>| {
+        let values = (0..columns).map(|index| {
+            Ok(match row.get_ref(index)? {
+                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                other => format!("{other:?}"),
+            })
+        });
+        Ok(values.collect::<rusqlite::Result<Vec<_>>>()?.join(" | "))
+    };
+    let rows = statement.query_map([], read).expect("the query runs");
+    rows.map(|row| row.expect("the row is read")).collect()
+}
+
+conforms!(Sqlite);
+
+#[tokio::test]
+async fn a_second_process_is_kept_out_until_the_first_lets_go() {
+    let (engine, store) = open::<Sqlite>().await;
+    let second = engine.open(Arc::default()).await.err();
+    assert!(
+        matches!(&second, Some(Error::Locked(path)) if *path == engine.path()),
+        "{second:?}"
+    );
+    store.close().await;
+    reopen(&engine).await.close().await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_as_it_is() {
+    let (engine, store) = open::<Sqlite>().await;
+    store.close().await;
+    engine
+        .connect()
+        .pragma_update(None, "user_version", 1000)
+        .expect("the file can be written");
+    for _ in 0..2 {
+        let refused = engine.open(Arc::default()).await.err();
+        assert!(
+            matches!(refused, Some(Error::NewerSchema { found: 1000, .. })),
+            "{refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_named() {
+    let engine = Sqlite::fresh().await;
+    std::fs::write(
+        engine.path(),
+        "this is a letter, not a ledger; and a long one at that. ".repeat(20),
+    )
+    .expect("the file can be written");
+    let refused = engine.open(Arc::default()).await.err();
+    assert!(
+        matches!(refused, Some(Error::Unavailable(_) | Error::Corrupt(_))),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_named() {
+    let engine = Sqlite::fresh().await;
+    let path = engine.path().join("deeper").join("ledger.db");
+    let refused = Store::open_sqlite(&path, Arc::default()).await.err();
+    let text = refused.map(|error| error.to_string()).unwrap_or_default();
+    assert!(text.contains("deeper"), "{text}");
+}
+
+#[tokio::test]
+async fn commits_survive_a_power_cut() {
+    let (engine, store) = open::<Sqlite>().await;
+    let journal: String = engine
+        .connect()
+        .pragma_query_value(None, "journal_mode", |row| row.get(0))
+        .expect("the file is read");
+    assert_eq!(journal, "wal");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn an_event_of_an_older_version_is_read_in_its_present_shape() {
+    let (engine, store) = open::<Sqlite>().await;
+    let world = super::world::World::build(&store, 1, 5).await;
+    let id = world.deliveries[0].id.to_string();
+    let now: Stream<Delivery> = store.ledger().load(&id).await.unwrap();
+    store.close().await;
+    let as_once = "UPDATE events SET event_version = '1', payload = json_remove(payload, '$.scheduled.trigger') \
+                   WHERE event_type = 'scheduled'";
+    assert!(engine.connect().execute(as_once, []).unwrap() > 0);
+    let store = reopen(&engine).await;
+    let found: Stream<Delivery> = store.ledger().load(&id).await.unwrap();
+    assert_eq!(found.sequence, now.sequence);
+    assert_eq!(found.state.topic(), now.state.topic());
+    let many = store.ledger().load_many::<Delivery>(&[id]).await.unwrap();
+    assert_eq!(many[0].1, found);
+    store.close().await;
+}

@@ -1,0 +1,10 @@
+//! What must hold when things go wrong: processes that die, receivers that misbehave, tenants
+//! that are a burden.
+
+mod hostile;
+mod kill_rounds;
+mod load;
+mod neighbours;
+mod reloading;
+mod second_process;
+mod termination;

@@ -1,0 +1,70 @@
+//! Signatures and API seen through other people's eyes: what the real server sends is handed to the
+//! libraries that receivers use, and what its `/openapi.json` says to a tool that takes it at its
+//! word.
+//!
+//! scripts/test installs these libraries into target/interop. Where one is missing, its test says
+//! so and passes; under `CI=true` it fails.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+mod openapi;
+mod signatures;
+
+/// Where scripts/test puts what these tests need.
+fn parts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/interop")
+}
+
+/// A file that lies beside this one.
+fn beside(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/interop")
+        .join(name)
+}
+
+/// Whether a program and what it needs are there. If not, says how to get them.
+fn has(program: impl AsRef<OsStr>, needs: &[PathBuf]) -> bool {
+    let program = program.as_ref();
+    let runs = Command::new(program).arg(version_flag(program)).output();
+    let missing = match runs {
+        Err(_) => Some(program.display().to_string()),
+        Ok(_) => needs
+            .iter()
+            .find(|path| !path.exists())
+            .map(|path| path.display().to_string()),
+    };
+    let Some(missing) = missing else { return true };
+    let advice = format!(
+        "{missing} is not there: run scripts/test once, which installs it or says what to install"
+    );
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{advice}");
+    eprintln!("not tried: {advice}");
+    false
+}
+
+fn version_flag(program: &OsStr) -> &'static str {
+    if program == "openssl" {
+        "version"
+    } else {
+        "--version"
+    }
+}
+
+/// The output of a command that must succeed.
+fn succeed(command: &mut Command) -> Output {
+    let output = command.output().expect("the program runs");
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "{command:?}: {}\n{said}\n{complained}",
+        output.status
+    );
+    output
+}

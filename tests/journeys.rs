@@ -1,0 +1,21 @@
+//! What users, operators and receivers do, from end to end.
+
+mod access;
+mod bad_input;
+mod catalogue;
+mod configuration;
+mod deleting;
+mod filters;
+mod idempotency;
+mod main_job;
+mod operations;
+mod pages;
+mod publishing;
+mod retries;
+mod secrecy;
+mod secrets;
+mod strangers;
+mod suspension;
+mod switching;
+mod targets;
+mod tokens;

@@ -1,0 +1,100 @@
+//! What those see who run the server.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{App, Receiver};
+
+#[tokio::test]
+async fn a_server_says_how_it_is() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let anonymous = app.anonymous();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(
+            anonymous.get(path).await.expect(200),
+            serde_json::json!({"status": "ok"})
+        );
+    }
+    let tenant = app.tenant("acme").await;
+    tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
+    let message = tenant
+        .publish("ticket.created", serde_json::json!({}))
+        .await;
+    tenant.until(&message, "succeeded").await;
+    let metrics = anonymous.get("/metrics").await;
+    assert!(
+        metrics
+            .header("content-type")
+            .unwrap()
+            .starts_with("application/openmetrics-text")
+    );
+    let metrics = metrics.text();
+    assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    assert!(
+        metrics
+            .lines()
+            .filter(|line| line.starts_with("hookledger_"))
+            .count()
+            > 5,
+        "{metrics}"
+    );
+    let docs = anonymous.get("/docs").await;
+    assert!((200..400).contains(&docs.status), "{}", docs.status);
+}
+
+#[tokio::test]
+async fn the_data_directory_is_for_its_owner_only() {
+    let app = App::with(&[("PLATFORM_TOKEN", "")]).await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let directory = app.data_dir();
+    assert_eq!(mode(&directory), 0o700);
+    for file in ["platform-token", "master.key"] {
+        assert_eq!(mode(&directory.join(file)), 0o600, "{file}");
+    }
+    let token = std::fs::read_to_string(directory.join("platform-token")).unwrap();
+    let platform = app.anonymous().with_token(token.trim());
+    platform.get("/api/platform/tenants").await.expect(200);
+    assert!(!app.log().contains(token.trim()), "the token is in the log");
+}
+
+#[tokio::test]
+async fn the_document_describes_the_routes() {
+    let app = App::start().await;
+    let document = app.anonymous().get("/openapi.json").await.expect(200);
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    for path in [
+        "/api/events",
+        "/api/events/batch",
+        "/api/admin/webhooks/{id}",
+        "/readyz",
+    ] {
+        assert!(document["paths"][path].is_object(), "{path}");
+    }
+}
+
+/// The README's first command: it succeeds only if all that it tells of has happened.
+#[tokio::test]
+async fn the_demo_succeeds() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookledger"));
+    command.arg("demo").current_dir(directory.path());
+    let run = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = tokio::time::timeout(std::time::Duration::from_secs(60), run)
+        .await
+        .unwrap()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for word in ["webhook-signature", "ticket.", "retr"] {
+        assert!(said.to_lowercase().contains(word), "no {word} in: {said}");
+    }
+    assert_eq!(
+        std::fs::read_dir(directory.path()).unwrap().count(),
+        0,
+        "it left something behind"
+    );
+}

@@ -1,0 +1,102 @@
+//! Secrets are in the one answer that shows them, and nowhere else.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::{App, Receiver};
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes
+        .windows(text.len())
+        .any(|window| window == text.as_bytes())
+}
+
+fn assert_not_in(directory: &Path, secrets: &[(&str, &str)]) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with("master.key") || path.ends_with("platform-token") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        for (what, secret) in secrets {
+            assert!(!contains(&bytes, secret), "{what} is in {}", path.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn secrets_are_sealed_and_tokens_hashed() {
+    let (mut app, receiver) = (
+        App::with(&[("LOG", "debug")]).await,
+        Receiver::start().await,
+    );
+    let tenant = app.tenant("acme").await;
+    let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
+    let path = format!("{}/secret/rotate", webhook.path());
+    let rotated = tenant.api.post(&path, json!({})).await.expect(200);
+    let rotated = rotated["secret"].as_str().unwrap();
+    let issued = tenant
+        .api
+        .post("/api/admin/tokens", json!({"name": "x", "role": "admin"}))
+        .await
+        .expect(201);
+    let token = issued["token"].as_str().unwrap();
+    let message = tenant
+        .publish("ticket.created", json!({"known": "plain"}))
+        .await;
+    tenant.until(&message, "succeeded").await;
+    app.anonymous()
+        .with_token(token)
+        .get("/api/admin/webhooks")
+        .await
+        .expect(200);
+
+    let bare = |secret: &str| {
+        secret
+            .trim_start_matches("whsec_")
+            .trim_end_matches('=')
+            .to_owned()
+    };
+    let (first, second) = (bare(&webhook.secret), bare(rotated));
+    let token_secret = token.rsplit_once('_').unwrap().1;
+    let secrets = [
+        ("a rotated secret", first.as_str()),
+        ("a secret", &second),
+        ("a token", token_secret),
+    ];
+    for round in ["running", "stopped"] {
+        assert_not_in(&app.data_dir(), &secrets);
+        for (what, secret) in secrets {
+            assert!(!app.log().contains(secret), "{what} is in the log, {round}");
+        }
+        // The proof that this looks at the right place: what is no secret is found.
+        let mut files = std::fs::read_dir(app.data_dir())
+            .unwrap()
+            .map(|entry| entry.unwrap().path());
+        assert!(
+            files.any(|file| contains(&std::fs::read(file).unwrap(), "\"known\":\"plain\"")),
+            "{round}"
+        );
+        if round == "running" {
+            app.terminate();
+            assert!(app.ended().await.success());
+        }
+    }
+    app.restart().await;
+    for path in [
+        "/api/admin/webhooks".to_owned(),
+        webhook.path(),
+        "/api/admin/tokens".to_owned(),
+        "/api/admin/logs".to_owned(),
+        "/api/admin/deliveries".to_owned(),
+        "/api/events".to_owned(),
+        "/metrics".to_owned(),
+    ] {
+        let text = tenant.api.get(&path).await.text();
+        assert!(
+            secrets.iter().all(|(_, secret)| !text.contains(secret)),
+            "{path}: {text}"
+        );
+    }
+}

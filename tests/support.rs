@@ -1,0 +1,14 @@
+//! What every test here is made of: the real program, receivers whose behaviour is scripted, a
+//! client of the API, and a way to wait for something that does not sleep.
+
+mod api;
+mod app;
+mod receiver;
+mod tenant;
+mod wait;
+
+pub(crate) use api::{Answer, Api, ids};
+pub(crate) use app::{App, PLATFORM_TOKEN};
+pub(crate) use receiver::{Gate, Receiver, Reply, Request, fail_first};
+pub(crate) use tenant::{Tenant, Webhook};
+pub(crate) use wait::{DEADLINE, eventually};

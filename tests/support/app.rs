@@ -1,0 +1,252 @@
+//! The real program, started as an operator would start it.
+
+use std::{
+    fs::{File, OpenOptions},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, RwLock},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{Api, DEADLINE, Tenant, eventually};
+
+/// The token with every permission, in every test.
+pub(crate) const PLATFORM_TOKEN: &str = "platform-token-of-the-tests-0123456789";
+/// What a test gets unless it says otherwise: loopback is allowed, retries come quickly.
+const SETTINGS: [(&str, &str); 9] = [
+    ("LISTEN", "127.0.0.1:0"),
+    ("PLATFORM_TOKEN", PLATFORM_TOKEN),
+    ("ALLOW_HTTP", "true"),
+    ("EGRESS_ALLOW", "127.0.0.0/8"),
+    ("DELIVERY_TIMEOUT", "10s"),
+    ("RETRY_SCHEDULE", "20ms,20ms,20ms"),
+    ("RETRY_JITTER", "0"),
+    ("LOG", "info"),
+    ("LOG_FORMAT", "json"),
+];
+/// How many lines of a failed test's log are shown.
+const LOG_LINES_SHOWN: usize = 100;
+
+/// A server of its own for one test, with its data directory. Ends with the test.
+pub(crate) struct App {
+    directory: TempDir,
+    settings: Vec<(String, String)>,
+    address: Arc<RwLock<SocketAddr>>,
+    child: Child,
+}
+
+impl App {
+    /// Starts a server and waits until it is ready.
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// The same with other settings, named without `HOOKLEDGER_`.
+    pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let mut all: Vec<(String, String)> = Vec::new();
+        for (name, value) in SETTINGS.iter().chain(settings) {
+            all.retain(|(other, _)| other != name);
+            all.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        let child = launch(directory.path(), &all);
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut app = Self {
+            directory,
+            settings: all,
+            address: Arc::new(RwLock::new(nowhere)),
+            child,
+        };
+        app.await_ready(0).await;
+        app
+    }
+
+    /// Starts the server again on the same data directory after it has ended.
+    pub(crate) async fn restart(&mut self) {
+        let logged = self.log().len();
+        self.begin_restart();
+        self.await_ready(logged).await;
+    }
+
+    /// The same without waiting until it is ready.
+    pub(crate) fn begin_restart(&mut self) {
+        self.child = launch(self.directory.path(), &self.settings);
+    }
+
+    /// Changes a setting for the next start.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.settings.retain(|(other, _)| other != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Ends the process as a power cut would end it.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks the process to end.
+    pub(crate) fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh")
+            .args(["-c", "kill -TERM \"$0\"", &pid])
+            .status();
+        assert!(sent.unwrap().success(), "the signal was not sent");
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < DEADLINE, "the process did not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Where it listens now.
+    pub(crate) fn address(&self) -> SocketAddr {
+        *self.address.read().unwrap()
+    }
+
+    /// Where it keeps its ledger.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        data_dir(self.directory.path())
+    }
+
+    /// A client without a token. It follows the server through restarts.
+    pub(crate) fn anonymous(&self) -> Api {
+        Api::new(self.address.clone())
+    }
+
+    /// A client with the platform token.
+    pub(crate) fn platform(&self) -> Api {
+        self.anonymous().with_token(PLATFORM_TOKEN)
+    }
+
+    /// Registers a tenant, with a token that may do everything within it.
+    pub(crate) async fn tenant(&self, id: &str) -> Tenant {
+        let body = json!({"id": id, "name": format!("The tenant {id}")});
+        self.platform()
+            .post("/api/platform/tenants", body)
+            .await
+            .expect(201);
+        Tenant::new(id, self.platform()).await
+    }
+
+    /// The most memory that the process has had, in bytes.
+    pub(crate) fn peak_memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        let kilobytes = line.trim().strip_suffix(" kB").unwrap();
+        kilobytes.trim().parse::<u64>().unwrap() * 1024
+    }
+
+    /// All that the server has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(log_file(self.directory.path())).unwrap_or_default()
+    }
+
+    /// Starts a second process on the same data directory; gives its exit status and its words.
+    pub(crate) async fn second_process(&self) -> (ExitStatus, String) {
+        let mut command = command(self.directory.path(), &self.settings);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let output = tokio::time::timeout(DEADLINE, output)
+            .await
+            .expect("it runs")
+            .unwrap();
+        (output.status, String::from_utf8(output.stderr).unwrap())
+    }
+
+    async fn await_ready(&mut self, logged: usize) {
+        let started = Instant::now();
+        let address = loop {
+            if let Some(address) = listening(self.log().get(logged..).unwrap_or_default()) {
+                break address;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended at once: {status}");
+            }
+            assert!(started.elapsed() < DEADLINE, "the server does not listen");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        *self.address.write().unwrap() = address;
+        let api = self.anonymous();
+        eventually("a ready server", async || {
+            let answer = api.try_send("GET", "/readyz", &[], None).await?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let first = lines.len().saturating_sub(LOG_LINES_SHOWN);
+            eprintln!("--- the end of the server's log ---");
+            for line in &lines[first..] {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
+
+fn data_dir(directory: &Path) -> PathBuf {
+    directory.join("data")
+}
+
+fn log_file(directory: &Path) -> PathBuf {
+    directory.join("server.log")
+}
+
+fn launch(directory: &Path, settings: &[(String, String)]) -> Child {
+    let log: File = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log_file(directory))
+        .unwrap();
+    command(directory, settings)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn command(directory: &Path, settings: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookledger"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOOKLEDGER_")) {
+        command.env_remove(name);
+    }
+    command
+        .arg("serve")
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .env("HOOKLEDGER_DATA_DIR", data_dir(directory));
+    for (name, value) in settings {
+        command.env(format!("HOOKLEDGER_{name}"), value);
+    }
+    command
+}
+
+/// The address in the log line that says where the server listens.
+fn listening(log: &str) -> Option<SocketAddr> {
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|line| line["fields"]["message"] == "listening")
+        .and_then(|line| line["fields"]["address"].as_str()?.parse().ok())
+}
