@@ -46,6 +46,11 @@ pub fn secret_bytes() -> [u8; 32] {
     bytes
 }
 
+/// An id for a request that brought none.
+pub fn request_id() -> String {
+    format!("req_{:032x}", rand::random::<u128>())
+}
+
 /// A number from 0 to 1.
 pub fn fraction() -> f64 {
     rand::random::<f64>()

@@ -148,7 +148,7 @@ fn request_id(request: &ServiceRequest) -> Arc<str> {
     };
     match given.filter(is_sane) {
         Some(id) => Arc::from(id),
-        None => Arc::from(format!("req_{:032x}", rand::random::<u128>())),
+        None => Arc::from(crate::entropy::request_id()),
     }
 }
 

@@ -120,7 +120,6 @@ fn unsendable(name: &str) -> Unsendable {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

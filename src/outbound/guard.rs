@@ -208,7 +208,6 @@ impl Lookups {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,7 +1,5 @@
 //! The sender against receivers that fail, hang and lie, on raw sockets of the loopback.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

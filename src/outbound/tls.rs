@@ -66,7 +66,6 @@ pub(super) fn trusting(
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

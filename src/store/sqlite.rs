@@ -1,8 +1,6 @@
 //! The embedded engine: one SQLite file, one writer thread, a pool of readers.
 
 mod apply;
-#[cfg(test)]
-mod costs;
 mod filters;
 mod migrate;
 mod reads;
@@ -131,3 +129,6 @@ async fn open_readers(path: &Path) -> Result<SqlitePool, Error> {
         .await?;
     Ok(pool)
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,7 +252,7 @@ mod tests {
             ["crate::store::Error"]
         );
         assert_eq!(
-            texts("src/outbound/mod.rs", "use super::store::Error;"),
+            texts("src/outbound.rs", "use super::store::Error;"),
             ["crate::store::Error"]
         );
     }

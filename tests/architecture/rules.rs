@@ -16,7 +16,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "tenants",
         &["entropy", "metrics", "outbound", "store", "vault"],
     ),
-    ("http", &["metrics", "store", "tenants"]),
+    ("http", &["entropy", "metrics", "store", "tenants"]),
     ("settings", &[]),
     ("telemetry", &["settings"]),
     (

@@ -33,9 +33,9 @@ pub(super) fn strangers(file: &File) -> Vec<Broken> {
     if is_source && !is_home(&file.path) && !file.is_test() {
         literals(paths::tokens(file), &mut |line, text| {
             let text = text.trim_start_matches(['"', 'r', 'b', '#', '\\', 'n', ' ']);
-            let is_sql = STARTS.iter().any(|start| text.starts_with(start))
-                && !(text.starts_with("UPDATE ") && !text.contains(" SET "));
-            if is_sql {
+            // "UPDATE" alone may start a sentence.
+            let is_whole = !text.starts_with("UPDATE ") || text.contains(" SET ");
+            if is_whole && STARTS.iter().any(|start| text.starts_with(start)) {
                 broken.push(Broken {
                     path: file.path.clone(),
                     line,
@@ -59,7 +59,8 @@ fn literals(stream: TokenStream, see: &mut impl FnMut(usize, &str)) {
 
 /// A file of SQL outside the store.
 pub(super) fn misplaced(file: &File) -> Option<Broken> {
-    (file.has_extension("sql") && !is_home(&file.path)).then(|| Broken {
+    let is_stranger = file.has_extension("sql") && !is_home(&file.path);
+    is_stranger.then(|| Broken {
         path: file.path.clone(),
         line: 1,
         rule: "files of SQL lie in src/store/sql and src/store/migrations".to_owned(),

@@ -44,8 +44,8 @@ fn is_in(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(start, _)| {
         let before = line[..start].chars().next_back();
         let after = line[start + word.len()..].chars().next();
-        let ends_open = word.ends_with(is_letter);
-        !before.is_some_and(is_letter) && !(ends_open && after.is_some_and(is_letter))
+        let goes_on = word.ends_with(is_letter) && after.is_some_and(is_letter);
+        before.is_none_or(|before| !is_letter(before)) && !goes_on
     })
 }
 

@@ -273,7 +273,7 @@ fn token(number: u128) -> IssuedToken {
         name: format!("token {number}"),
         role: Role::ALL[number as usize % 4],
         token_sha256: format!("{number:064x}"),
-        expires_at: (number % 2 == 0).then(|| at(5)),
+        expires_at: number.is_multiple_of(2).then(|| at(5)),
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::load::{Books, Load, drain};
+use super::load::{Books, Load, PAUSE, drain};
 use crate::support::{App, Receiver, Reply, fail_first};
 
 const ROUNDS: usize = 20;
@@ -27,7 +27,7 @@ async fn nothing_is_lost_and_no_success_is_repeated() {
             tenant.webhook(&receiver.url(path), &["ticket.*"]).await,
         );
     }
-    let load = Load::start(&tenant, 3);
+    let load = Load::start(&tenant, 3, PAUSE);
     for round in 0..rounds() {
         at_a_random_moment(ROUND_MS).await;
         app.kill();

@@ -16,8 +16,8 @@ use crate::support::{DEADLINE, Receiver, Request, Tenant, Webhook};
 
 /// Messages that one publisher hands in together now and then.
 const BATCH: usize = 5;
-/// Between two requests of a publisher.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Between two requests of a publisher that does not hurry.
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 /// Before a request that was not answered is made again.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
@@ -31,11 +31,11 @@ pub(super) struct Load {
 pub(super) type Accepted = HashMap<String, String>;
 
 impl Load {
-    /// Starts so many publishers.
-    pub(super) fn start(tenant: &Tenant, workers: usize) -> Self {
+    /// Starts so many publishers, which pause after each request.
+    pub(super) fn start(tenant: &Tenant, workers: usize, pause: Duration) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
         let workers = (0..workers)
-            .map(|worker| tokio::spawn(publish(tenant.clone(), worker, is_over.clone())))
+            .map(|worker| tokio::spawn(publish(tenant.clone(), worker, pause, is_over.clone())))
             .collect();
         Self { is_over, workers }
     }
@@ -51,7 +51,12 @@ impl Load {
     }
 }
 
-async fn publish(tenant: Tenant, worker: usize, is_over: Arc<AtomicBool>) -> Accepted {
+async fn publish(
+    tenant: Tenant,
+    worker: usize,
+    pause: Duration,
+    is_over: Arc<AtomicBool>,
+) -> Accepted {
     let mut accepted = Accepted::new();
     for round in 0.. {
         if is_over.load(Ordering::Relaxed) {
@@ -63,7 +68,7 @@ async fn publish(tenant: Tenant, worker: usize, is_over: Arc<AtomicBool>) -> Acc
             .collect();
         let ids = publish_until_accepted(&tenant, &keys).await;
         accepted.extend(keys.into_iter().zip(ids));
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
     }
     accepted
 }
@@ -105,7 +110,7 @@ async fn publish_until_accepted(tenant: &Tenant, keys: &[String]) -> Vec<String>
     }
 }
 
-/// Waits until nothing is pending, as long as it takes while something arrives.
+/// Waits until nothing is pending for a moment, as long as it takes while something arrives.
 pub(super) async fn drain(tenant: &Tenant, receiver: &Receiver) {
     let (mut seen, mut moved_at) = (0, Instant::now());
     loop {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::load::{Books, Load, drain};
+use super::load::{Books, Load, PAUSE, drain};
 use crate::support::{App, Receiver, Reply};
 
 const ROUNDS: usize = 3;
@@ -29,7 +29,7 @@ async fn a_server_that_is_told_to_end_leaves_nothing_open() {
             tenant.webhook(&receiver.url(path), &["ticket.*"]).await,
         );
     }
-    let load = Load::start(&tenant, 3);
+    let load = Load::start(&tenant, 3, PAUSE);
     for round in 1..=ROUNDS {
         receiver.arrived("/slow", 20 * round).await;
         let told = Instant::now();

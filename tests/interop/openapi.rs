@@ -5,17 +5,22 @@ use std::{path::Path, process::Command};
 
 use serde_json::json;
 
-use super::{has, parts, succeed};
+use super::{beside, has, parts};
 use crate::support::{App, PLATFORM_TOKEN, Receiver};
 
 /// How many requests are made up for each operation and each way of making them up.
 const EXAMPLES_MAX: &str = "20";
+/// How much of what the tool says is shown: the end sums it up.
+const SHOWN_BYTES_MAX: usize = 20_000;
 
 /// Asks with these headers, within `target/interop`, where what it leaves behind is ignored.
-fn run(app: &App, tool: &Path, headers: &[String]) {
+/// Gives what it says if it finds something.
+fn run(app: &App, tool: &Path, headers: &[String], ids: &[(&str, String)]) -> Result<(), String> {
     let mut command = Command::new(tool);
     command
         .current_dir(parts())
+        .arg("--config-file")
+        .arg(beside("schemathesis.toml"))
         .arg("run")
         .arg(format!("http://{}/openapi.json", app.address()))
         .args([
@@ -26,11 +31,19 @@ fn run(app: &App, tool: &Path, headers: &[String]) {
             "--generation-database",
             "none",
         ])
-        .args(["--request-timeout", "10", "--workers", "2", "--no-color"]);
+        .args(["--request-timeout", "10", "--no-color", "--warnings", "off"]);
     for header in headers {
         command.args(["--header", header]);
     }
-    succeed(&mut command);
+    command.envs(ids.iter().map(|(name, id)| (name, id)));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let start = said.ceil_char_boundary(said.len().saturating_sub(SHOWN_BYTES_MAX));
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(said[start..].to_owned())
+    }
 }
 
 /// What the platform and a tenant's administrator may ask.
@@ -41,7 +54,14 @@ async fn ask(as_platform: bool) {
     }
     let (app, receiver) = (App::start().await, Receiver::start().await);
     let tenant = app.tenant("acme").await;
-    tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
+    let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
+    let message = tenant.publish("ticket.updated", json!({})).await;
+    let delivery = tenant.until(&message, "succeeded").await;
+    let ids = [
+        ("WEBHOOK_ID", webhook.id),
+        ("MESSAGE_ID", message),
+        ("DELIVERY_ID", delivery["id"].as_str().unwrap().to_owned()),
+    ];
     let headers = if as_platform {
         vec![
             format!("Authorization: Bearer {PLATFORM_TOKEN}"),
@@ -59,9 +79,10 @@ async fn ask(as_platform: bool) {
             issued["token"].as_str().unwrap()
         )]
     };
-    tokio::task::spawn_blocking(move || run(&app, &tool, &headers))
-        .await
-        .unwrap();
+    let tried = tokio::task::spawn_blocking(move || run(&app, &tool, &headers, &ids));
+    if let Err(found) = tried.await.unwrap() {
+        panic!("{found}");
+    }
 }
 
 #[tokio::test]

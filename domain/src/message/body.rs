@@ -20,7 +20,6 @@ pub fn body(event: &str, timestamp: DateTime<Utc>, data: &RawValue) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

@@ -1,7 +1,5 @@
 //! Published vectors, and what a verifier must refuse.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use proptest::prelude::*;
 
 use super::*;

@@ -1,7 +1,5 @@
 //! Tables of what may and may not be a target, and properties over all addresses.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;

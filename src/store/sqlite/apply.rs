@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use hookledger_domain::tenant::TenantId;
 use hookledger_projections::{
     Change, DeliveryProgress,
-    rows::{AttemptRow, DeliveryRow, MessageRow, WebhookRow},
+    rows::{AttemptRow, DeliveryRow, MessageRow, TenantRow, TokenRow, WebhookRow},
 };
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, Params, ToSql, params};
 
 use crate::store::Error;
 
@@ -24,17 +24,9 @@ pub(super) fn apply(
     change: &Change,
 ) -> Result<(), Error> {
     let tenant = tenant.map_or("", TenantId::as_str);
-    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| execute(connection, sql, values);
+    let run = |sql: &str, values: &[&dyn ToSql]| execute(connection, sql, values);
     match change {
-        Change::InsertTenant(row) => run(
-            sql!("insert_tenant"),
-            &[
-                &row.id.as_str(),
-                &row.name,
-                &row.stripe_customer_id,
-                &row.is_suspended,
-            ],
-        ),
+        Change::InsertTenant(row) => insert_tenant(connection, row),
         Change::RenameTenant { id, name } => run(sql!("rename_tenant"), &[&id.as_str(), name]),
         Change::SetStripeCustomer {
             id,
@@ -46,82 +38,15 @@ pub(super) fn apply(
         Change::SetSuspended { id, is_suspended } => {
             run(sql!("set_suspended"), &[&id.as_str(), is_suspended])
         }
-        Change::InsertToken(row) => run(
-            sql!("insert_token"),
-            &[
-                &row.tenant_id.as_str(),
-                &row.id.to_string(),
-                &row.name,
-                &row.role.as_str(),
-                &row.token_sha256,
-                &millis(row.expires_at),
-            ],
-        ),
+        Change::InsertToken(row) => insert_token(connection, row),
         Change::DeleteToken { id } => run(sql!("delete_token"), &[&tenant, &id.to_string()]),
         Change::PutTopic(row) => run(sql!("put_topic"), &[&row.name.as_str(), &row.description]),
         Change::DeleteTopic { name } => run(sql!("delete_topic"), &[&name.as_str()]),
         Change::InsertWebhook(row) => insert_webhook(connection, row),
-        Change::ConfigureWebhook {
-            id,
-            config,
-            version,
-            updated_at,
-        } => {
-            let config = serde_json::to_string(config)?;
-            update_webhook(
-                connection,
-                sql!("configure_webhook"),
-                tenant,
-                id,
-                &config,
-                *version,
-                *updated_at,
-            )
-        }
-        Change::SetWebhookActive {
-            id,
-            is_active,
-            version,
-            updated_at,
-        } => update_webhook(
-            connection,
-            sql!("set_webhook_active"),
-            tenant,
-            id,
-            is_active,
-            *version,
-            *updated_at,
-        ),
-        Change::SetWebhookSecrets {
-            id,
-            secrets,
-            version,
-            updated_at,
-        } => {
-            let secrets = serde_json::to_string(secrets)?;
-            update_webhook(
-                connection,
-                sql!("set_webhook_secrets"),
-                tenant,
-                id,
-                &secrets,
-                *version,
-                *updated_at,
-            )
-        }
-        Change::DeleteWebhook {
-            id,
-            version,
-            updated_at,
-        } => update_webhook(
-            connection,
-            sql!("delete_webhook"),
-            tenant,
-            id,
-            &true,
-            *version,
-            *updated_at,
-        ),
+        Change::ConfigureWebhook { .. }
+        | Change::SetWebhookActive { .. }
+        | Change::SetWebhookSecrets { .. }
+        | Change::DeleteWebhook { .. } => change_webhook(connection, tenant, change),
         Change::InsertMessage(row) => insert_message(connection, row, position),
         Change::InsertDelivery(row) => insert_delivery(connection, row),
         Change::UpdateDelivery(progress) => update_delivery(connection, tenant, progress),
@@ -136,6 +61,34 @@ fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<()
 
 fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {
     time.map(|time| time.timestamp_millis())
+}
+
+fn insert_tenant(connection: &Connection, row: &TenantRow) -> Result<(), Error> {
+    execute(
+        connection,
+        sql!("insert_tenant"),
+        params![
+            row.id.as_str(),
+            row.name,
+            row.stripe_customer_id,
+            row.is_suspended,
+        ],
+    )
+}
+
+fn insert_token(connection: &Connection, row: &TokenRow) -> Result<(), Error> {
+    execute(
+        connection,
+        sql!("insert_token"),
+        params![
+            row.tenant_id.as_str(),
+            row.id.to_string(),
+            row.name,
+            row.role.as_str(),
+            row.token_sha256,
+            millis(row.expires_at),
+        ],
+    )
 }
 
 fn insert_webhook(connection: &Connection, row: &WebhookRow) -> Result<(), Error> {
@@ -156,26 +109,70 @@ fn insert_webhook(connection: &Connection, row: &WebhookRow) -> Result<(), Error
     )
 }
 
-fn update_webhook(
-    connection: &Connection,
-    sql: &str,
-    tenant: &str,
-    id: &impl ToString,
-    value: &dyn rusqlite::ToSql,
-    version: u64,
-    updated_at: DateTime<Utc>,
-) -> Result<(), Error> {
-    let id = id.to_string();
+/// What changes in a webhook's row changes its version and time, too.
+fn change_webhook(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
+    let (sql, id, value, version, updated_at): (_, _, Box<dyn ToSql>, _, _) = match change {
+        Change::ConfigureWebhook {
+            id,
+            config,
+            version,
+            updated_at,
+        } => {
+            let config = serde_json::to_string(config)?;
+            (
+                sql!("configure_webhook"),
+                id,
+                Box::new(config),
+                version,
+                updated_at,
+            )
+        }
+        Change::SetWebhookActive {
+            id,
+            is_active,
+            version,
+            updated_at,
+        } => (
+            sql!("set_webhook_active"),
+            id,
+            Box::new(*is_active),
+            version,
+            updated_at,
+        ),
+        Change::SetWebhookSecrets {
+            id,
+            secrets,
+            version,
+            updated_at,
+        } => {
+            let secrets = serde_json::to_string(secrets)?;
+            (
+                sql!("set_webhook_secrets"),
+                id,
+                Box::new(secrets),
+                version,
+                updated_at,
+            )
+        }
+        Change::DeleteWebhook {
+            id,
+            version,
+            updated_at,
+        } => (
+            sql!("delete_webhook"),
+            id,
+            Box::new(true),
+            version,
+            updated_at,
+        ),
+        // Nothing else changes a webhook's row.
+        _ => return Ok(()),
+    };
+    let (version, updated_at) = (version.cast_signed(), updated_at.timestamp_millis());
     execute(
         connection,
         sql,
-        params![
-            tenant,
-            id,
-            value,
-            version.cast_signed(),
-            updated_at.timestamp_millis()
-        ],
+        params![tenant, id.to_string(), value, version, updated_at],
     )
 }
 

@@ -53,11 +53,11 @@ impl Full {
         migrate::migrate(&mut writer).unwrap();
         let mut sequence = Sequence::default();
         let tenant: TenantId = "acme".parse().unwrap();
-        let webhooks: Vec<WebhookId> = (0..4)
+        let webhooks: Vec<WebhookId> = (0..2)
             .map(|_| WebhookId::from_uuid(sequence.next(at(0), 7)))
             .collect();
         let transaction = writer.transaction().unwrap();
-        let mut change = |change: Change| apply(&transaction, Some(&tenant), 1, &change).unwrap();
+        let change = |change: Change| apply(&transaction, Some(&tenant), 1, &change).unwrap();
         for id in &webhooks {
             change(webhook(&tenant, *id));
         }
@@ -326,8 +326,21 @@ fn delivery_filters(full: &Full) -> Vec<(DeliveryFilter, usize)> {
         ),
     ];
     for status in Status::ALL {
-        filters.push((DeliveryFilter { status: Some(status), ..all.clone() }, 50));
-        filters.push((DeliveryFilter { status: Some(status), webhook_id, ..all.clone() }, 50));
+        filters.push((
+            DeliveryFilter {
+                status: Some(status),
+                ..all.clone()
+            },
+            50,
+        ));
+        filters.push((
+            DeliveryFilter {
+                status: Some(status),
+                webhook_id,
+                ..all.clone()
+            },
+            50,
+        ));
     }
     filters
 }
@@ -420,7 +433,9 @@ async fn pages_and_lanes_cost_the_same_in_a_larger_ledger() {
 }
 
 async fn pages(small: &mut Full, large: &mut Full, is_deep: bool) {
-    let filters = delivery_filters(small).into_iter().zip(delivery_filters(large));
+    let filters = delivery_filters(small)
+        .into_iter()
+        .zip(delivery_filters(large));
     for ((in_small, rows), (in_large, _)) in filters {
         let rows = if is_deep { 0 } else { rows };
         let costs = [
@@ -429,7 +444,9 @@ async fn pages(small: &mut Full, large: &mut Full, is_deep: bool) {
         ];
         check(&format!("deep: {is_deep}, {in_small:?}"), costs);
     }
-    let filters = attempt_filters(small).into_iter().zip(attempt_filters(large));
+    let filters = attempt_filters(small)
+        .into_iter()
+        .zip(attempt_filters(large));
     for ((in_small, rows), (in_large, _)) in filters {
         let rows = if is_deep { 0 } else { rows };
         let costs = [
@@ -457,7 +474,10 @@ async fn statements(small: &mut Full, large: &mut Full) {
         (sql!("select_message_by_key"), &["acme", "key"]),
         (sql!("select_deliveries_of_message"), &["acme", "message"]),
     ] {
-        let costs = [small.of_statement(sql, values).await, large.of_statement(sql, values).await];
+        let costs = [
+            small.of_statement(sql, values).await,
+            large.of_statement(sql, values).await,
+        ];
         check(sql, costs);
     }
 }
