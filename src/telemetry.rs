@@ -25,7 +25,9 @@ pub enum Error {
 /// # Errors
 /// The filter cannot be read, or logging has begun already.
 pub fn init(settings: &Settings) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(&settings.log)?;
+    // What the web framework says about its own start is of no use to operators; whoever names it
+    // in the setting gets it all the same.
+    let filter = EnvFilter::try_new(format!("actix_server=warn,{}", settings.log))?;
     let is_coloured = stderr().is_terminal() && var_os("NO_COLOR").is_none_or(|it| it.is_empty());
     let log = fmt()
         .with_env_filter(filter)

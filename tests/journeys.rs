@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_input;
+mod bad_requests;
 mod catalogue;
 mod configuration;
 mod deleting;

@@ -15,16 +15,14 @@ use actix::{
 };
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
-    ids::WebhookId,
-    message::{self, FanOut, Recipient},
+    ids::{DeliveryId, WebhookId},
     tenant::TenantId,
     webhook::Webhook,
 };
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Error, Shared,
-    accept::{Prepared, accept},
+    Limits, Shared,
     directory::Directory,
     lane::{Lane, Mode},
     live::LiveWebhook,
@@ -33,17 +31,16 @@ use super::{
 use crate::store::Stream;
 
 mod dispatch;
+mod intake;
 mod messages;
 mod reads;
 
-pub(super) use messages::{Accept, Accepted, Refresh, Suspend};
-use messages::{Broken, Done, Granted, Loaded, Offer};
+pub(super) use messages::{Accept, Refresh, Suspend};
+use messages::{Broken, Done, Granted, Loaded};
 use reads::{Beginning, read_beginning};
 
 /// How long an actor with nothing to do stays.
 const IDLE: Duration = Duration::from_secs(60);
-/// Messages of a batch whose commits are under way at one time.
-const BATCH_COMMITS_MAX: usize = 64;
 
 /// The actor.
 pub(super) struct TenantActor {
@@ -56,6 +53,8 @@ pub(super) struct TenantActor {
     webhooks: BTreeMap<WebhookId, Arc<LiveWebhook>>,
     is_suspended: bool,
     lanes: HashMap<WebhookId, Lane>,
+    /// Deliveries that are being accepted: they may be in the view before they are offered.
+    accepting: HashSet<DeliveryId>,
     /// Lanes that have something to send, in turn.
     runnable: VecDeque<WebhookId>,
     is_runnable: HashSet<WebhookId>,
@@ -88,6 +87,7 @@ impl TenantActor {
             webhooks: BTreeMap::new(),
             is_suspended: false,
             lanes: HashMap::new(),
+            accepting: HashSet::new(),
             runnable: VecDeque::new(),
             is_runnable: HashSet::new(),
             wakes: BTreeSet::new(),
@@ -116,39 +116,14 @@ impl TenantActor {
     }
 
     fn new_lane(&self, id: WebhookId, rest: Option<DateTime<Utc>>) -> Lane {
-        let limit = self.shared.limits.in_flight_per_webhook;
-        match self.webhooks.get(&id) {
-            Some(webhook) => Lane::new(
-                webhook.mode(),
-                webhook.in_flight_max(limit),
-                webhook.webhook().config().rate_limit,
-                rest,
-            ),
-            // Pending deliveries of a webhook that is not there are those of a deleted one.
-            None => Lane::new(Mode::Cancel, limit, None, rest),
-        }
+        make_lane(&self.webhooks, self.shared.limits, id, rest)
     }
 
-    /// Decides who gets a message; nobody but a test's webhook gets a test.
-    fn fan_out(&self, item: &Prepared) -> FanOut {
-        let now = self.shared.clock.now();
-        let delivery_id = || self.shared.ids.delivery(now);
-        match item.only {
-            None => {
-                let webhooks = self
-                    .webhooks
-                    .iter()
-                    .map(|(id, webhook)| (*id, webhook.webhook()));
-                message::fan_out(&item.topic, webhooks, delivery_id)
-            }
-            Some(webhook_id) => FanOut {
-                deliveries: vec![Recipient {
-                    delivery_id: delivery_id(),
-                    webhook_id,
-                }],
-                not_delivered: Vec::new(),
-            },
-        }
+    fn lane(&mut self, id: WebhookId) -> &mut Lane {
+        let (webhooks, limits) = (&self.webhooks, self.shared.limits);
+        self.lanes
+            .entry(id)
+            .or_insert_with(|| make_lane(webhooks, limits, id, None))
     }
 
     /// Stops for good if there is nothing to do and nothing on its way here.
@@ -212,71 +187,6 @@ impl Drop for TenantActor {
     }
 }
 
-impl Handler<Accept> for TenantActor {
-    type Result = ();
-
-    fn handle(&mut self, message: Accept, ctx: &mut Context<Self>) {
-        self.begun();
-        if self.is_suspended {
-            drop(message.reply.send(Err(Error::Suspended)));
-            return;
-        }
-        let items: Vec<(Prepared, FanOut)> = message
-            .batch
-            .into_iter()
-            .map(|item| {
-                let fan_out = self.fan_out(&item);
-                (item, fan_out)
-            })
-            .collect();
-        let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
-        let (origin, permit, reply) = (message.origin, message.permit, message.reply);
-        let work = async move {
-            let _permit = permit;
-            let mut accepted = Accepted::with_capacity(items.len());
-            let mut items = items.into_iter().peekable();
-            while items.peek().is_some() {
-                let commits: Vec<_> = items
-                    .by_ref()
-                    .take(BATCH_COMMITS_MAX)
-                    .map(|(item, fan_out)| accept(&shared, &tenant, item, fan_out, &origin))
-                    .collect();
-                let mut fresh = Vec::new();
-                for result in futures_util::future::join_all(commits).await {
-                    accepted.push(result.map(|message| {
-                        let first = message.entries.first().map(|(_, entry)| entry.id);
-                        fresh.extend(message.entries);
-                        (message.published, first)
-                    }));
-                }
-                addr.do_send(Offer(fresh));
-            }
-            // Whoever asked may have gone away; the messages are accepted all the same.
-            drop(reply.send(Ok(accepted)));
-        };
-        self.tasks.spawn_on(work, &self.shared.runtime);
-    }
-}
-
-impl Handler<Offer> for TenantActor {
-    type Result = ();
-
-    fn handle(&mut self, Offer(entries): Offer, ctx: &mut Context<Self>) {
-        let now = self.shared.clock.now();
-        for (webhook, entry) in entries {
-            if !self.lanes.contains_key(&webhook) {
-                let lane = self.new_lane(webhook, None);
-                self.lanes.insert(webhook, lane);
-            }
-            if let Some(lane) = self.lanes.get_mut(&webhook) {
-                lane.offer(entry, now);
-            }
-            self.look_at(webhook, ctx);
-        }
-        self.pump(ctx);
-    }
-}
-
 impl Handler<Done> for TenantActor {
     type Result = ();
 
@@ -308,7 +218,7 @@ impl Handler<Loaded> for TenantActor {
             return;
         };
         match loaded.entries {
-            Ok(entries) => lane.loaded(loaded.load, entries, now),
+            Ok(entries) => lane.loaded(loaded.load, entries, &self.accepting, now),
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "cannot read what is due");
                 lane.load_failed(now + chrono::Duration::seconds(1));
@@ -395,5 +305,25 @@ impl Handler<Suspend> for TenantActor {
         }
         self.pump(ctx);
         let _ = message.reply.send(());
+    }
+}
+
+/// A lane as the webhook wants it.
+fn make_lane(
+    webhooks: &BTreeMap<WebhookId, Arc<LiveWebhook>>,
+    limits: Limits,
+    id: WebhookId,
+    rest: Option<DateTime<Utc>>,
+) -> Lane {
+    let limit = limits.in_flight_per_webhook;
+    match webhooks.get(&id) {
+        Some(webhook) => Lane::new(
+            webhook.mode(),
+            webhook.in_flight_max(limit),
+            webhook.webhook().config().rate_limit,
+            rest,
+        ),
+        // Pending deliveries of a webhook that is not there are those of a deleted one.
+        None => Lane::new(Mode::Cancel, limit, None, rest),
     }
 }

@@ -197,6 +197,11 @@ impl Lane {
             && (self.mode == Mode::Cancel || self.pace.is_none_or(|pace| pace.free_at <= now))
     }
 
+    /// Something may have joined the view of which nobody told.
+    pub(super) fn doubt(&mut self, now: DateTime<Utc>) {
+        self.leave(now);
+    }
+
     /// What was in flight has been recorded; `again` is the delivery if it is still pending.
     pub(super) fn done(&mut self, id: DeliveryId, again: Option<Entry>, now: DateTime<Utc>) {
         self.in_flight.remove(&id);
@@ -224,8 +229,15 @@ impl Lane {
         })
     }
 
-    /// Takes what a load gave, in due order.
-    pub(super) fn loaded(&mut self, load: Load, entries: Vec<Entry>, now: DateTime<Utc>) {
+    /// Takes what a load gave, in due order. Deliveries that are being accepted may be among it;
+    /// they will be offered.
+    pub(super) fn loaded(
+        &mut self,
+        load: Load,
+        entries: Vec<Entry>,
+        accepting: &HashSet<DeliveryId>,
+        now: DateTime<Utc>,
+    ) {
         let touched = self.loading.take().unwrap_or_default();
         if std::mem::take(&mut self.is_load_stale) {
             self.leave(DateTime::UNIX_EPOCH);
@@ -243,7 +255,8 @@ impl Lane {
             .map(|entry| entry.id)
             .collect();
         for entry in entries {
-            let is_known = held.contains(&entry.id)
+            let is_known = accepting.contains(&entry.id)
+                || held.contains(&entry.id)
                 || self.in_flight.contains(&entry.id)
                 || touched.contains(&entry.id);
             if is_known {

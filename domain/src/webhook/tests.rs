@@ -98,7 +98,7 @@ fn everything_that_is_wrong_is_named() {
         named,
         [
             ("name", "invalid_length"),
-            ("url", "invalid_url"),
+            ("url", "refused_target"),
             ("events[1]", "unknown_topic"),
             ("headers", "invalid_header"),
             ("filter", "not_supported"),

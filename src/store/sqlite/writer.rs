@@ -94,6 +94,9 @@ impl Writer {
     /// Writes a batch and answers each of its commits. A commit that was too late fails alone:
     /// the batch is written again without it.
     fn write(&mut self, mut batch: Vec<Waiting>) {
+        // Answered after the others are written: what they were too late for may be in this batch,
+        // and whoever is told of it reads it.
+        let mut late: Vec<Waiting> = Vec::new();
         loop {
             match self.try_write(&batch) {
                 Ok(position) => {
@@ -104,19 +107,18 @@ impl Writer {
                         // Whoever asked may have gone away; the commit stands all the same.
                         drop(waiting.reply.send(Ok(())));
                     }
+                    for waiting in late {
+                        drop(waiting.reply.send(Err(Error::Conflict)));
+                    }
                     return;
                 }
                 Err((index, Error::Conflict)) if index < batch.len() => {
-                    let late = batch.remove(index);
-                    drop(late.reply.send(Err(Error::Conflict)));
-                    if batch.is_empty() {
-                        return;
-                    }
+                    late.push(batch.remove(index))
                 }
                 Err((_, error)) => {
                     self.position = None;
                     tracing::error!(%error, commits = batch.len(), "cannot write to the ledger");
-                    for waiting in batch {
+                    for waiting in batch.into_iter().chain(late) {
                         drop(waiting.reply.send(Err(error.clone())));
                     }
                     return;

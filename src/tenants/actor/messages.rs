@@ -59,9 +59,15 @@ pub(in crate::tenants) struct Suspend {
 }
 
 /// Deliveries were accepted and may be sent.
-#[derive(Message)]
+#[derive(Default, Message)]
 #[rtype(result = "()")]
-pub(super) struct Offer(pub(super) Vec<(WebhookId, Entry)>);
+pub(super) struct Offer {
+    pub(super) fresh: Vec<(WebhookId, Entry)>,
+    /// All of the batch, accepted or not.
+    pub(super) settled: Vec<DeliveryId>,
+    /// Webhooks of messages of which it is not known whether they were accepted: the view knows.
+    pub(super) unsure: Vec<WebhookId>,
+}
 
 /// An attempt is over and recorded.
 #[derive(Message)]

@@ -1,5 +1,7 @@
 //! What a lane promises, example by example. `model` tries the same with any sequence of events.
 
+use std::collections::HashSet;
+
 use cqrs_es::Aggregate;
 use hookledger_domain::{
     delivery::{
@@ -227,7 +229,7 @@ fn what_does_not_fit_into_the_window_is_loaded_when_it_has_emptied() {
         "the view still holds what is in flight"
     );
     assert_eq!(lane.start_load(at(0)), None, "one is under way");
-    lane.loaded(load, entries.clone(), at(1));
+    lane.loaded(load, entries.clone(), &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 1), ids(&entries[WINDOW..]));
     assert!(!lane.is_empty());
 }
@@ -240,7 +242,7 @@ fn a_full_load_means_that_there_is_more() {
     );
     let load = lane.start_load(at(0)).unwrap();
     let entries = maker.many(load.limit as usize, 0);
-    lane.loaded(load, entries.clone(), at(0));
+    lane.loaded(load, entries.clone(), &HashSet::new(), at(0));
     for id in drain(&mut lane, 0) {
         lane.done(id, None, at(1));
     }
@@ -261,7 +263,12 @@ fn what_is_offered_behind_what_lies_in_the_view_waits_its_turn_there() {
         "something older is still to be loaded"
     );
     let load = lane.start_load(at(10)).unwrap();
-    lane.loaded(load, vec![older.clone(), newer.clone()], at(11));
+    lane.loaded(
+        load,
+        vec![older.clone(), newer.clone()],
+        &HashSet::new(),
+        at(11),
+    );
     assert_eq!(drain(&mut lane, 11), [older.id, newer.id]);
 }
 
@@ -278,7 +285,12 @@ fn a_load_does_not_bring_back_what_is_held_in_flight_or_ended_since() {
     }
     assert_eq!(drain(&mut lane, 0), [ended.id, flying.id]);
     lane.done(ended.id, None, at(1));
-    lane.loaded(load, vec![ended, flying, held.clone()], at(2));
+    lane.loaded(
+        load,
+        vec![ended, flying, held.clone()],
+        &HashSet::new(),
+        at(2),
+    );
     assert_eq!(drain(&mut lane, 500), [held.id]);
 }
 
@@ -307,7 +319,7 @@ fn an_inactive_webhook_gets_tests_only() {
     lane.configure(Mode::All, 1000, None);
     let load = lane.start_load(at(2)).unwrap();
     assert!(!load.only_tests);
-    lane.loaded(load, vec![message.clone()], at(3));
+    lane.loaded(load, vec![message.clone()], &HashSet::new(), at(3));
     assert_eq!(drain(&mut lane, 3), [message.id]);
 }
 
@@ -330,7 +342,12 @@ fn a_deleted_webhook_has_everything_cancelled_also_what_is_due_later() {
     assert_eq!(drain(&mut lane, 0), [flying.id]);
     lane.configure(Mode::Cancel, 1000, Some(1));
     let load = lane.start_load(at(1)).unwrap();
-    lane.loaded(load, vec![flying.clone(), later.clone()], at(2));
+    lane.loaded(
+        load,
+        vec![flying.clone(), later.clone()],
+        &HashSet::new(),
+        at(2),
+    );
     let next = lane.next(at(2)).unwrap();
     assert!(
         matches!(&next, Next::Cancel(entry) if entry.id == later.id),
@@ -352,7 +369,7 @@ fn a_load_about_another_mode_is_done_again() {
     );
     let load = lane.start_load(at(0)).unwrap();
     lane.configure(Mode::All, 1000, None);
-    lane.loaded(load, vec![maker.test(0)], at(1));
+    lane.loaded(load, vec![maker.test(0)], &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 1), []);
     assert_eq!(
         lane.start_load(at(1)).map(|load| load.only_tests),

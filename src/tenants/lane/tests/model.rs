@@ -233,7 +233,7 @@ impl World {
             return;
         };
         match found.filter(|_| is_ok) {
-            Some(entries) => self.lane.loaded(load, entries, self.now),
+            Some(entries) => self.lane.loaded(load, entries, &HashSet::new(), self.now),
             None => self
                 .lane
                 .load_failed(self.now + chrono::Duration::seconds(1)),
