@@ -187,6 +187,7 @@ async fn start_tenants(
         },
         metrics: metrics.clone(),
         runtime: tokio::runtime::Handle::current(),
+        threads: threads_per_role(),
     };
     Ok(Tenants::start(options).await?)
 }
@@ -225,9 +226,7 @@ fn jwt_options(jwt: settings::Jwt) -> Option<http::JwtOptions> {
 }
 
 fn serve(api: Arc<Api>, listener: TcpListener) -> io::Result<ServerHandle> {
-    let workers = std::thread::available_parallelism()
-        .map_or(2, usize::from)
-        .clamp(1, 8);
+    let workers = threads_per_role();
     let server = HttpServer::new(move || http::app(api.clone()))
         .workers(workers)
         .shutdown_timeout(HTTP_SHUTDOWN_SECONDS)
@@ -237,6 +236,12 @@ fn serve(api: Arc<Api>, listener: TcpListener) -> io::Result<ServerHandle> {
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)
+}
+
+/// How many threads each part has: requests, actors, and attempts with the database. All of them
+/// work at the same time, and every thread more is one more to be woken.
+fn threads_per_role() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 8))
 }
 
 /// What `/readyz` asks.
@@ -278,6 +283,7 @@ pub fn block_on<F: Future>(work: F) -> Result<F::Output, Error> {
     let runtime: Arc<Runtime> = Arc::new(
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()
+            .worker_threads(threads_per_role())
             .thread_name("hookledger")
             .build()
             .map_err(Error::Runtime)?,

@@ -60,6 +60,8 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
     /// Where attempts run.
     pub runtime: tokio::runtime::Handle,
+    /// On how many threads the actors live; at least one.
+    pub threads: usize,
 }
 
 /// How many attempts may run at one time.
@@ -159,7 +161,7 @@ impl Tenants {
             is_stopping: AtomicBool::new(false),
         });
         shared.reload_catalogue().await?;
-        let directory = directory::Directory::start(shared.clone()).await?;
+        let directory = directory::Directory::start(shared.clone(), options.threads).await?;
         Ok(Self { shared, directory })
     }
 

@@ -76,7 +76,7 @@ pub(super) async fn accept(
     let (_, event) = decide(Message::default(), message::Command::Accept(accepted)).await?;
     commit.push_with_body(id, 1, &event.into(), Some(prepared.body.clone()))?;
     commit.because_of(id);
-    let body = shared.bodies.keep(prepared.body);
+    let body = shared.bodies.keep(prepared.body, recipients.len());
     let mut entries = Vec::with_capacity(recipients.len());
     for recipient in recipients {
         let command = delivery::Command::Schedule(Scheduled {

@@ -30,9 +30,6 @@ use super::{
 };
 use crate::store::{self, Stream};
 
-/// The most threads on which actors live; there is one for every two processors. They only decide
-/// and dispatch, and fewer threads are woken less often.
-const ARBITERS_MAX: usize = 8;
 /// Requests of one tenant that may wait for its actor; further ones are answered 429.
 const WAITING_PER_TENANT_MAX: usize = 1024;
 /// How long a request waits for its answer: longer than any store should take.
@@ -80,10 +77,8 @@ pub(super) struct Seat {
 
 impl Directory {
     /// Reads which tenants have something waiting. Those that are due start at once.
-    pub(super) async fn start(shared: Arc<Shared>) -> Result<Self, store::Error> {
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        let count = (processors / 2).clamp(1, ARBITERS_MAX);
-        let threads: Vec<Arbiter> = (0..count).map(|_| Arbiter::new()).collect();
+    pub(super) async fn start(shared: Arc<Shared>, threads: usize) -> Result<Self, store::Error> {
+        let threads: Vec<Arbiter> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
         let this = Self {
             inner: Arc::new(Inner {
                 arbiters: threads.iter().map(Arbiter::handle).collect(),

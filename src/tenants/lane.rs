@@ -15,6 +15,10 @@ use crate::store::Stream;
 /// The most deliveries that a lane holds besides those in flight.
 pub(super) const WINDOW: usize = 128;
 
+/// The same while what joins it has its body at hand, which has a bound of its own for the whole
+/// process: a short burst needs no way through the view.
+pub(super) const WINDOW_AT_HAND: usize = 4096;
+
 /// A pending delivery in memory.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -161,7 +165,11 @@ impl Lane {
         }
         let due_at = entry.due_at();
         let is_behind = self.rest.is_some_and(|rest| rest <= due_at);
-        if is_behind || self.held() >= WINDOW {
+        let window = match entry.body {
+            Some(_) => WINDOW_AT_HAND,
+            None => WINDOW,
+        };
+        if is_behind || self.held() >= window {
             self.leave(due_at);
         } else {
             self.hold(entry, now);

@@ -227,7 +227,14 @@ pub(super) async fn an_idempotency_key_is_taken_once_a_tenant<E: Engine>() {
     let (ids, commits): (Vec<_>, Vec<_>) = (0..10)
         .map(|number| keyed(&acme, number << 40, "same"))
         .unzip();
-    let results = join_all(commits.into_iter().map(|commit| ledger.commit(commit))).await;
+    let views = store.views();
+    let commits = commits.into_iter().map(|commit| async {
+        let result = ledger.commit(commit).await;
+        // Whoever hears that another was first finds what that other one wrote.
+        assert!(views.message_by_key(&acme, "same").await.unwrap().is_some());
+        result
+    });
+    let results = join_all(commits).await;
     let winners: Vec<usize> = (0..10).filter(|index| results[*index].is_ok()).collect();
     assert_eq!(winners.len(), 1, "{results:?}");
     let losers = results

@@ -295,6 +295,26 @@ fn a_load_does_not_bring_back_what_is_held_in_flight_or_ended_since() {
 }
 
 #[test]
+fn a_load_that_is_faster_than_the_offer_leaves_it_alone() {
+    let (mut lane, mut maker) = (
+        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Maker::default(),
+    );
+    let (fresh, lost) = (maker.due(0), maker.due(0));
+    let accepting = HashSet::from([fresh.id, lost.id]);
+    let load = lane.start_load(at(0)).unwrap();
+    lane.loaded(load, vec![fresh.clone(), lost.clone()], &accepting, at(1));
+    assert_eq!(drain(&mut lane, 1), []);
+    lane.offer(fresh.clone(), at(2));
+    assert_eq!(drain(&mut lane, 2), [fresh.id]);
+    // Nobody knows whether it was accepted, so the view is asked.
+    lane.doubt(at(3));
+    let load = lane.start_load(at(3)).unwrap();
+    lane.loaded(load, vec![fresh, lost.clone()], &HashSet::new(), at(4));
+    assert_eq!(drain(&mut lane, 4), [lost.id]);
+}
+
+#[test]
 fn a_load_that_failed_is_tried_again() {
     let mut lane = Lane::new(Mode::All, 1000, None, Some(at(0)));
     assert!(lane.start_load(at(0)).is_some());

@@ -9,16 +9,25 @@ use super::*;
 /// events of their own, so that anything may happen in between.
 #[derive(Debug, Clone)]
 enum Step {
-    /// Messages are accepted, and the deliveries offered.
+    /// Messages come in.
     Accept {
         count: usize,
         due_in: i64,
         is_test: bool,
     },
+    /// What came in is written.
+    Commit,
+    /// What was written is offered, or the answer of the write was lost.
+    Offer { is_lost: bool },
+    /// What came in could not be written.
+    Refuse,
     /// There is room for so many more attempts.
     Pump { room: usize },
-    /// An attempt succeeds, or fails and is to be made again, or the delivery is cancelled.
-    End { which: usize, retry_in: Option<i64> },
+    /// It is recorded that an attempt has succeeded, or has failed and is to be made again, or that
+    /// the delivery is cancelled.
+    Record { which: usize, retry_in: Option<i64> },
+    /// The lane hears of one that was recorded.
+    Done,
     /// The view is read for the load under way.
     ReadView,
     /// The load under way ends.
@@ -42,7 +51,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (60usize..200).prop_map(|count| Step::Accept { count, due_in: 0, is_test: false }),
         6 => (1usize..80).prop_map(|room| Step::Pump { room }),
         8 => (any::<usize>(), prop::option::weighted(0.4, 0i64..5000))
-            .prop_map(|(which, retry_in)| Step::End { which, retry_in }),
+            .prop_map(|(which, retry_in)| Step::Record { which, retry_in }),
+        8 => Just(Step::Done),
+        6 => Just(Step::Commit),
+        8 => prop::bool::weighted(0.1).prop_map(|is_lost| Step::Offer { is_lost }),
+        1 => Just(Step::Refuse),
         3 => Just(Step::ReadView),
         3 => prop::bool::weighted(0.8).prop_map(|is_ok| Step::EndLoad { is_ok }),
         4 => (0i64..2000).prop_map(|millis| Step::Pass { millis }),
@@ -55,11 +68,21 @@ struct World {
     now: DateTime<Utc>,
     lane: Lane,
     maker: Maker,
+    /// What came in and is not offered.
+    accepting: HashSet<DeliveryId>,
+    /// What came in and is not written.
+    incoming: Vec<Entry>,
+    /// What was written and is not offered.
+    written: Vec<Entry>,
     /// What is pending, as the view says.
     view: BTreeMap<DeliveryId, Entry>,
     flying: Vec<Entry>,
+    /// Attempts that were recorded, of which the lane has not heard.
+    recorded: Vec<(DeliveryId, Option<Entry>)>,
     /// The load under way, and what the view said when it was read.
     load: Option<(Load, Option<Vec<Entry>>)>,
+    /// When a load that failed is tried again.
+    load_again_at: DateTime<Utc>,
     is_runnable: bool,
     wake_at: Option<DateTime<Utc>>,
     mode: Mode,
@@ -75,9 +98,14 @@ impl World {
             now: at(0),
             lane: Lane::new(Mode::All, 8, None, None),
             maker: Maker::default(),
+            accepting: HashSet::new(),
+            incoming: Vec::new(),
+            written: Vec::new(),
             view: BTreeMap::new(),
             flying: Vec::new(),
+            recorded: Vec::new(),
             load: None,
+            load_again_at: at(0),
             is_runnable: false,
             wake_at: None,
             mode: Mode::All,
@@ -95,7 +123,11 @@ impl World {
                 is_test,
             } => self.accept(count, due_in, is_test),
             Step::Pump { room } => self.pump(room),
-            Step::End { which, retry_in } => self.end(which, retry_in),
+            Step::Commit => self.commit(),
+            Step::Offer { is_lost } => self.offer(is_lost),
+            Step::Refuse => self.refuse(),
+            Step::Record { which, retry_in } => self.record(which, retry_in),
+            Step::Done => self.done(),
             Step::ReadView => self.read_view(),
             Step::EndLoad { is_ok } => self.end_load(is_ok),
             Step::Pass { millis } => self.pass(chrono::Duration::milliseconds(millis)),
@@ -121,8 +153,34 @@ impl World {
         };
         for _ in 0..count {
             let entry = self.maker.make(due_at, trigger);
+            self.accepting.insert(entry.id);
+            self.incoming.push(entry);
+        }
+    }
+
+    fn commit(&mut self) {
+        for entry in self.incoming.drain(..) {
             self.view.insert(entry.id, entry.clone());
-            self.lane.offer(entry, self.now);
+            self.written.push(entry);
+        }
+    }
+
+    fn offer(&mut self, is_lost: bool) {
+        for entry in self.written.drain(..) {
+            self.accepting.remove(&entry.id);
+            if is_lost {
+                self.lane.doubt(self.now);
+            } else {
+                self.lane.offer(entry, self.now);
+            }
+        }
+        self.look();
+    }
+
+    fn refuse(&mut self) {
+        for entry in self.incoming.drain(..) {
+            self.accepting.remove(&entry.id);
+            self.lane.doubt(self.now);
         }
         self.look();
     }
@@ -173,7 +231,10 @@ impl World {
             self.flying.iter().all(|flying| flying.id != id),
             "{id} is in flight already"
         );
-        assert!(self.flying.len() < self.in_flight_max, "too many in flight");
+        assert!(
+            self.flying.len() + self.recorded.len() < self.in_flight_max,
+            "too many in flight"
+        );
         assert_eq!(is_cancel, self.mode == Mode::Cancel);
         assert!(is_cancel || entry.due_at() <= self.now, "{id} is not due");
         assert!(
@@ -199,7 +260,7 @@ impl World {
         );
     }
 
-    fn end(&mut self, which: usize, retry_in: Option<i64>) {
+    fn record(&mut self, which: usize, retry_in: Option<i64>) {
         if self.flying.is_empty() {
             return;
         }
@@ -212,7 +273,13 @@ impl World {
             Some(entry) => drop(self.view.insert(id, entry.clone())),
             None => drop(self.view.remove(&id)),
         }
-        self.lane.done(id, again, self.now);
+        self.recorded.push((id, again));
+    }
+
+    fn done(&mut self) {
+        if let Some((id, again)) = self.recorded.pop() {
+            self.lane.done(id, again, self.now);
+        }
         self.look();
     }
 
@@ -233,10 +300,11 @@ impl World {
             return;
         };
         match found.filter(|_| is_ok) {
-            Some(entries) => self.lane.loaded(load, entries, &HashSet::new(), self.now),
-            None => self
-                .lane
-                .load_failed(self.now + chrono::Duration::seconds(1)),
+            Some(entries) => self.lane.loaded(load, entries, &self.accepting, self.now),
+            None => {
+                self.load_again_at = self.now + chrono::Duration::seconds(1);
+                self.lane.load_failed(self.load_again_at);
+            }
         }
         self.look();
     }
@@ -263,15 +331,36 @@ impl World {
         self.look();
     }
 
+    /// Whoever waits has nothing to send now.
+    fn check_punctuality(&self) {
+        let is_held_back = self.rate_limit.is_some() || self.now < self.load_again_at;
+        let is_due = |entry: &Entry| match self.mode {
+            Mode::All => entry.due_at() <= self.now,
+            Mode::TestsOnly => entry.due_at() <= self.now && entry.stream.state.is_test(),
+            Mode::Cancel => true,
+        };
+        let late = self.view.values().find(|entry| is_due(entry));
+        assert!(
+            is_held_back || late.is_none(),
+            "{late:?} is due at {}",
+            self.now
+        );
+    }
+
     /// Lets everything take its course, waking only when the lane asked for it.
     fn settle(&mut self) {
         loop {
             self.pump(usize::MAX);
-            if self.load.is_some() {
+            if !self.accepting.is_empty() {
+                self.commit();
+                self.offer(false);
+            } else if self.load.is_some() {
                 self.end_load(true);
-            } else if !self.flying.is_empty() {
-                self.end(0, None);
+            } else if !self.flying.is_empty() || !self.recorded.is_empty() {
+                self.record(0, None);
+                self.done();
             } else if let Some(wake_at) = self.wake_at {
+                self.check_punctuality();
                 self.pass(wake_at - self.now);
             } else if !self.is_runnable {
                 return;
