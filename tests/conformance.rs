@@ -30,6 +30,8 @@ trait Engine: Sized + Send + Sync {
     async fn events(&self) -> Vec<Stored>;
     /// The rows of every view in the order of their keys, as texts, read past the store.
     async fn view_rows(&self) -> BTreeMap<String, Vec<String>>;
+    /// Does now what the engine puts off with the rows that it has.
+    async fn settle(&self);
 }
 
 /// An event as it lies in the database.

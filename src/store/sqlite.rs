@@ -4,6 +4,7 @@ mod apply;
 mod filters;
 mod migrate;
 mod reads;
+mod recent;
 mod rows;
 mod writer;
 
@@ -35,12 +36,12 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Commits that may wait for the writer; beyond that the store is busy.
 const COMMITS_WAITING_MAX: usize = 4096;
 /// The writer's page cache in KiB.
-const WRITER_CACHE_KIB: u32 = 32 * 1024;
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
 /// A reader's page cache in KiB.
 const READER_CACHE_KIB: u32 = 2 * 1024;
 /// After so many pages (4 KiB each) in the write-ahead log they are moved into the database. The
 /// more there are, the more often a page was written again meanwhile and is moved only once.
-const CHECKPOINT_PAGES: u32 = 32_000;
+const CHECKPOINT_PAGES: u32 = 16_000;
 
 /// An open SQLite ledger.
 pub(super) struct Sqlite {

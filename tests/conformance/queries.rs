@@ -97,9 +97,9 @@ fn is_within(time: DateTime<Utc>, span: &Span) -> bool {
 }
 
 pub(super) async fn deliveries_answer_every_filter<E: Engine>() {
-    let (_engine, store) = open::<E>().await;
+    let (engine, store) = open::<E>().await;
     let views = store.views();
-    let mut world = World::build(&store, 21, 300).await;
+    let mut world = World::half_settled(&engine, &store, 21, 300).await;
     let mut hits = 0;
     for _ in 0..QUESTIONS {
         let (tenant_id, limit) = (world.any_tenant(), world.limit());
@@ -135,9 +135,9 @@ pub(super) async fn deliveries_answer_every_filter<E: Engine>() {
 }
 
 pub(super) async fn attempts_answer_every_filter<E: Engine>() {
-    let (_engine, store) = open::<E>().await;
+    let (engine, store) = open::<E>().await;
     let views = store.views();
-    let mut world = World::build(&store, 22, 300).await;
+    let mut world = World::half_settled(&engine, &store, 22, 300).await;
     let mut hits = 0;
     for _ in 0..QUESTIONS {
         let (tenant_id, limit) = (world.any_tenant(), world.limit());
@@ -186,9 +186,9 @@ fn is_meant(attempt: &LoggedAttempt, filter: &AttemptFilter) -> bool {
 }
 
 pub(super) async fn messages_come_in_pages<E: Engine>() {
-    let (_engine, store) = open::<E>().await;
+    let (engine, store) = open::<E>().await;
     let views = store.views();
-    let world = World::build(&store, 23, 120).await;
+    let world = World::half_settled(&engine, &store, 23, 120).await;
     for tenant_id in &world.tenants {
         let mut expected = world.messages.clone();
         expected.retain(|message| message.row.tenant_id == *tenant_id);

@@ -64,6 +64,22 @@ impl World {
         world
     }
 
+    /// The same, half of it before and half of it after the engine did what it puts off.
+    pub(super) async fn half_settled(
+        engine: &impl super::Engine,
+        store: &Store,
+        seed: u64,
+        messages: usize,
+    ) -> Self {
+        let mut world = Self::build(store, seed, messages / 2).await;
+        engine.settle().await;
+        for _ in messages / 2..messages {
+            world.publish();
+        }
+        world.commit(store).await;
+        world
+    }
+
     pub(super) fn new(seed: u64) -> Self {
         let mut sequence = Sequence::default();
         let mut webhook = || WebhookId::from_uuid(sequence.next(at(0), 1));

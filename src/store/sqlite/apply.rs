@@ -1,7 +1,7 @@
 //! Carries out the changes of rows that the projections ask for.
 
 use chrono::{DateTime, Utc};
-use hookledger_domain::tenant::TenantId;
+use hookledger_domain::{ids::WebhookId, tenant::TenantId, topic::Topic};
 use hookledger_projections::{
     Change, DeliveryProgress,
     rows::{AttemptRow, DeliveryRow, MessageRow, TenantRow, TokenRow, WebhookRow},
@@ -177,6 +177,11 @@ fn change_webhook(connection: &Connection, tenant: &str, change: &Change) -> Res
 }
 
 fn insert_message(connection: &Connection, row: &MessageRow, position: i64) -> Result<(), Error> {
+    execute(
+        connection,
+        sql!("note_message"),
+        params![row.id.to_string(), row.tenant_id.as_str()],
+    )?;
     let not_delivered = if row.not_delivered.is_empty() {
         "[]".to_owned()
     } else {
@@ -206,6 +211,13 @@ fn insert_message(connection: &Connection, row: &MessageRow, position: i64) -> R
 }
 
 fn insert_delivery(connection: &Connection, row: &DeliveryRow) -> Result<(), Error> {
+    note(
+        connection,
+        sql!("note_delivery"),
+        row.id,
+        row.webhook_id,
+        &row.topic,
+    )?;
     execute(
         connection,
         sql!("insert_delivery"),
@@ -257,7 +269,29 @@ fn update_delivery(
     )
 }
 
+/// Notes whose a row is; see [`recent`](super::recent).
+fn note(
+    connection: &Connection,
+    sql: &str,
+    id: impl ToString,
+    webhook: WebhookId,
+    topic: &Topic,
+) -> Result<(), Error> {
+    execute(
+        connection,
+        sql,
+        params![id.to_string(), webhook.to_string(), topic.as_str()],
+    )
+}
+
 fn insert_attempt(connection: &Connection, row: &AttemptRow, position: i64) -> Result<(), Error> {
+    note(
+        connection,
+        sql!("note_attempt"),
+        row.id,
+        row.webhook_id,
+        &row.topic,
+    )?;
     let headers = match &row.response {
         Some(response) => Some(serde_json::to_string(&response.headers)?),
         None => None,

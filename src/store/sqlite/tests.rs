@@ -22,13 +22,16 @@ use hookledger_projections::{
 use sqlx::{Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
-use super::{apply::apply, filters, migrate, open_writer};
+use super::{apply::apply, filters, migrate, open_writer, recent};
 
 /// The deliveries of the smaller and the larger ledger; there are as many attempts.
 const SIZES: [usize; 2] = [10_000, 40_000];
 /// How many steps more the larger one may cost: its trees are a level deeper.
 const FACTOR_MAX: f64 = 1.3;
 const LIMIT: u32 = 50;
+
+/// So many of the newest rows are not sorted in yet.
+const RECENT: usize = 300;
 
 /// A ledger full of rows.
 struct Full {
@@ -63,6 +66,9 @@ impl Full {
         }
         let (mut deliveries, mut attempts) = (Vec::new(), Vec::new());
         for number in 0..count {
+            if number + RECENT == count {
+                recent::settle(&transaction).unwrap();
+            }
             let mut uuid = || sequence.next(at(number * 10), 7);
             let row = delivery(
                 &tenant,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::apply::apply;
+use super::{apply::apply, recent};
 use crate::{
     metrics::Metrics,
     store::{
@@ -43,12 +43,20 @@ struct Waiting {
     reply: oneshot::Sender<Result<(), Error>>,
 }
 
+/// How things stand after a batch.
+struct Written {
+    position: i64,
+    recent: usize,
+}
+
 /// Owns the only connection that writes.
 pub(super) struct Writer {
     connection: Connection,
     /// Of the last event; not known after a failure, since a commit may have come through all
     /// the same.
     position: Option<i64>,
+    /// Rows whose owners are noted and not moved yet, or a little more.
+    recent: usize,
     metrics: Arc<Metrics>,
 }
 
@@ -56,8 +64,9 @@ impl Writer {
     pub(super) fn new(connection: Connection, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let position = last_position(&connection)?;
         Ok(Self {
-            connection,
             position: Some(position),
+            recent: recent::count(&connection)?,
+            connection,
             metrics,
         })
     }
@@ -99,8 +108,9 @@ impl Writer {
         let mut late: Vec<Waiting> = Vec::new();
         loop {
             match self.try_write(&batch) {
-                Ok(position) => {
-                    self.position = Some(position);
+                Ok(written) => {
+                    self.position = Some(written.position);
+                    self.recent = written.recent;
                     self.metrics.commit_batches.inc();
                     self.metrics.commits.inc_by(batch.len() as u64);
                     for waiting in batch {
@@ -129,7 +139,7 @@ impl Writer {
 
     /// One transaction. On failure says which commit it was, or one past the last if it was the
     /// transaction itself; nothing is written then.
-    fn try_write(&mut self, batch: &[Waiting]) -> Result<i64, (usize, Error)> {
+    fn try_write(&mut self, batch: &[Waiting]) -> Result<Written, (usize, Error)> {
         let outside = |error: rusqlite::Error| match Error::from(error) {
             Error::Conflict => (batch.len(), Error::unavailable("unexpected conflict")),
             other => (batch.len(), other),
@@ -142,11 +152,18 @@ impl Writer {
             Some(position) => position,
             None => last_position(&transaction).map_err(|error| (batch.len(), error))?,
         };
+        let first = position;
         for (index, waiting) in batch.iter().enumerate() {
             append(&transaction, &waiting.commit, &mut position).map_err(|error| (index, error))?;
         }
+        // Every event makes one such row at most.
+        let mut recent = self.recent + usize::try_from(position - first).unwrap_or(0);
+        if recent > recent::ROWS_MAX {
+            recent::settle(&transaction).map_err(|error| (batch.len(), error))?;
+            recent = 0;
+        }
         transaction.commit().map_err(outside)?;
-        Ok(position)
+        Ok(Written { position, recent })
     }
 
     fn check(&mut self) -> Result<(), Error> {

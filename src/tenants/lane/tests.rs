@@ -403,7 +403,7 @@ fn what_waits_does_not_keep_its_body() {
     let bodies = crate::tenants::bodies::Bodies::default();
     for millis in [0, 100] {
         let mut entry = maker.due(millis);
-        entry.body = bodies.keep(bytes::Bytes::from_static(b"{}"));
+        entry.body = bodies.keep(bytes::Bytes::from_static(b"{}"), 1);
         lane.offer(entry, at(0));
     }
     for expected in [true, false] {

@@ -36,8 +36,10 @@ CREATE TABLE webhooks (
 ) STRICT, WITHOUT ROWID;
 
 -- Messages, deliveries and attempts are clustered by their ids, which rise with time, so that what
--- happens now is written to the same few pages whoever's it is. The one index by owner that each
--- of them has is what lists are merged from; see store/sqlite/filters.rs.
+-- happens now is written to the same few pages whoever's it is. An index by owner would undo that:
+-- every row would touch a page of its own. So the owners of new rows are noted in order of arrival
+-- (_recent) and moved to where lists are merged from (_by_webhook, _by_tenant) some thousand at a
+-- time, sorted, by the writer; see store/sqlite/recent.rs and filters.rs.
 CREATE TABLE messages (
     id              TEXT    PRIMARY KEY,
     tenant_id       TEXT    NOT NULL,
@@ -53,7 +55,15 @@ CREATE TABLE messages (
     deliveries      INTEGER NOT NULL,
     not_delivered   TEXT    NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX messages_by_tenant ON messages (tenant_id, id);
+CREATE TABLE messages_recent (
+    id        TEXT PRIMARY KEY,
+    tenant_id TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE messages_by_tenant (
+    tenant_id TEXT NOT NULL,
+    id        TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, id)
+) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX messages_by_idempotency_key ON messages (tenant_id, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 
@@ -73,7 +83,17 @@ CREATE TABLE deliveries (
     last_error_code      TEXT,
     last_error_message   TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, topic, id);
+CREATE TABLE deliveries_recent (
+    id         TEXT PRIMARY KEY,
+    webhook_id TEXT NOT NULL,
+    topic      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE deliveries_by_webhook (
+    webhook_id TEXT NOT NULL,
+    topic      TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    PRIMARY KEY (webhook_id, topic, id)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX deliveries_by_message ON deliveries (message_id, id);
 -- Few deliveries stand otherwise than succeeded; these are the ones that people look for.
 CREATE INDEX deliveries_not_succeeded ON deliveries (webhook_id, topic, status, id)
@@ -104,7 +124,17 @@ CREATE TABLE attempts (
     error_code       TEXT,
     error_message    TEXT
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX attempts_by_webhook ON attempts (webhook_id, topic, id);
+CREATE TABLE attempts_recent (
+    id         TEXT PRIMARY KEY,
+    webhook_id TEXT NOT NULL,
+    topic      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE attempts_by_webhook (
+    webhook_id TEXT NOT NULL,
+    topic      TEXT NOT NULL,
+    id         TEXT NOT NULL,
+    PRIMARY KEY (webhook_id, topic, id)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX attempts_by_delivery ON attempts (delivery_id, id);
 -- Most attempts succeed with 200; the others are the ones that people look for.
 CREATE INDEX attempts_failed ON attempts (webhook_id, topic, id) WHERE error_code IS NOT NULL;
