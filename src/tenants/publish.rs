@@ -156,7 +156,7 @@ impl Tenants {
             return Ok(Known::Yes(published));
         }
         let timestamp = publish.timestamp.unwrap_or_else(|| self.shared.clock.now());
-        let mut item = prepare_body(topic, timestamp, &publish.data)?;
+        let mut item = prepare_body(topic, timestamp, &publish.data);
         item.ordering_key = publish.ordering_key;
         item.idempotency = idempotency;
         Ok(Known::No(item))
@@ -210,9 +210,8 @@ impl Tenants {
             Some(data) => data,
             None => test_data(&row.config.name)?,
         };
-        let mut item = prepare_body(topic, self.shared.clock.now(), &data)?;
+        let mut item = prepare_body(topic, self.shared.clock.now(), &data);
         item.only = Some(webhook);
-        item.trigger = Trigger::Test;
         item.trigger = Trigger::Test;
         let answers = self.directory.test(tenant, item, origin).await?;
         answers.ok_or(Error::NotFound)
@@ -230,23 +229,9 @@ enum Failed {
     Actor(Error),
 }
 
-fn prepare_body(
-    topic: Topic,
-    timestamp: DateTime<Utc>,
-    data: &RawValue,
-) -> Result<Prepared, Error> {
+fn prepare_body(topic: Topic, timestamp: DateTime<Utc>, data: &RawValue) -> Prepared {
     let body = Bytes::from(message::body::body(topic.as_str(), timestamp, data));
-    if body.len() > message::BODY_BYTES_MAX {
-        return Err(Error::invalid(FieldError::new(
-            "data",
-            "too_large",
-            format!(
-                "a message may have {} bytes at most",
-                message::REQUEST_BYTES_MAX
-            ),
-        )));
-    }
-    Ok(Prepared {
+    Prepared {
         topic,
         timestamp,
         ordering_key: None,
@@ -255,7 +240,7 @@ fn prepare_body(
         idempotency: None,
         only: None,
         trigger: Trigger::Publish,
-    })
+    }
 }
 
 fn test_data(webhook_name: &str) -> Result<Box<RawValue>, Error> {

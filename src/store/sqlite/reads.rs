@@ -120,13 +120,14 @@ impl Engine for Sqlite {
     }
 
     async fn close(&self) {
+        // The last connection to go moves the log into the database, which readers may not.
+        self.readers.close().await;
         // A full queue is no reason not to close: this waits for its turn.
         let _ = self.tasks.send(Task::Close).await;
         let writer = self.writer.lock().ok().and_then(|mut writer| writer.take());
         if let Some(writer) = writer {
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         }
-        self.readers.close().await;
     }
 
     async fn events_of(
