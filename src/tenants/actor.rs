@@ -108,22 +108,18 @@ impl TenantActor {
             .map(|(id, webhook)| (id, Arc::new(webhook)))
             .collect();
         for waiting in beginning.waiting {
-            let lane = self.new_lane(waiting.webhook_id, Some(waiting.due_at));
-            self.lanes.insert(waiting.webhook_id, lane);
+            self.lane(waiting.webhook_id, Some(waiting.due_at));
             self.look_at(waiting.webhook_id, ctx);
         }
         self.pump(ctx);
     }
 
-    fn new_lane(&self, id: WebhookId, rest: Option<DateTime<Utc>>) -> Lane {
-        make_lane(&self.webhooks, self.shared.limits, id, rest)
-    }
-
-    fn lane(&mut self, id: WebhookId) -> &mut Lane {
-        let (webhooks, limits) = (&self.webhooks, self.shared.limits);
+    /// The lane of a webhook; a new one has something to load from `rest` on, if it says so.
+    fn lane(&mut self, id: WebhookId, rest: Option<DateTime<Utc>>) -> &mut Lane {
+        let (mode, in_flight_max, rate_limit) = wanted(&self.webhooks, self.shared.limits, id);
         self.lanes
             .entry(id)
-            .or_insert_with(|| make_lane(webhooks, limits, id, None))
+            .or_insert_with(|| Lane::new(mode, in_flight_max, rate_limit, rest))
     }
 
     /// Stops for good if there is nothing to do and nothing on its way here.
@@ -275,20 +271,9 @@ impl TenantActor {
     /// Brings a lane in line with its webhook. One that has no lane may have deliveries waiting
     /// all the same, which the first load shows.
     fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
-        let fresh = self.new_lane(id, Some(DateTime::UNIX_EPOCH));
-        let webhook = self.webhooks.get(&id);
-        let limit = self.shared.limits.in_flight_per_webhook;
-        match self.lanes.get_mut(&id) {
-            None => drop(self.lanes.insert(id, fresh)),
-            Some(lane) => match webhook {
-                Some(webhook) => lane.configure(
-                    webhook.mode(),
-                    webhook.in_flight_max(limit),
-                    webhook.webhook().config().rate_limit,
-                ),
-                None => lane.configure(Mode::Cancel, limit, None),
-            },
-        }
+        let (mode, in_flight_max, rate_limit) = wanted(&self.webhooks, self.shared.limits, id);
+        self.lane(id, Some(DateTime::UNIX_EPOCH))
+            .configure(mode, in_flight_max, rate_limit);
         self.look_at(id, ctx);
     }
 }
@@ -308,22 +293,20 @@ impl Handler<Suspend> for TenantActor {
     }
 }
 
-/// A lane as the webhook wants it.
-fn make_lane(
+/// What a lane does, how many attempts it may have at one time, and how many a second.
+fn wanted(
     webhooks: &BTreeMap<WebhookId, Arc<LiveWebhook>>,
     limits: Limits,
     id: WebhookId,
-    rest: Option<DateTime<Utc>>,
-) -> Lane {
+) -> (Mode, usize, Option<u32>) {
     let limit = limits.in_flight_per_webhook;
     match webhooks.get(&id) {
-        Some(webhook) => Lane::new(
+        Some(webhook) => (
             webhook.mode(),
             webhook.in_flight_max(limit),
             webhook.webhook().config().rate_limit,
-            rest,
         ),
         // Pending deliveries of a webhook that is not there are those of a deleted one.
-        None => Lane::new(Mode::Cancel, limit, None, rest),
+        None => (Mode::Cancel, limit, None),
     }
 }

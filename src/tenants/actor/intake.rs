@@ -126,11 +126,11 @@ impl Handler<Offer> for TenantActor {
             self.accepting.remove(id);
         }
         for (webhook, entry) in offer.fresh {
-            self.lane(webhook).offer(entry, now);
+            self.lane(webhook, None).offer(entry, now);
             self.look_at(webhook, ctx);
         }
         for webhook in offer.unsure {
-            self.lane(webhook).doubt(now);
+            self.lane(webhook, None).doubt(now);
             self.look_at(webhook, ctx);
         }
         self.pump(ctx);
