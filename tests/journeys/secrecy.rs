@@ -59,7 +59,8 @@ async fn secrets_are_sealed_and_tokens_hashed() {
             .to_owned()
     };
     let (first, second) = (bare(&webhook.secret), bare(rotated));
-    let token_secret = token.rsplit_once('_').unwrap().1;
+    // hlk_<id>_<secret>, and the secret may have underscores of its own.
+    let token_secret = token.splitn(3, '_').nth(2).unwrap();
     let secrets = [
         ("a rotated secret", first.as_str()),
         ("a secret", &second),
