@@ -51,6 +51,11 @@ pub fn request_id() -> String {
     format!("req_{:032x}", rand::random::<u128>())
 }
 
+/// What tells one start of a process from all others.
+pub fn node_id() -> uuid::Uuid {
+    uuid::Uuid::from_u128(rand::random())
+}
+
 /// A number from 0 to 1.
 pub fn fraction() -> f64 {
     rand::random::<f64>()

@@ -1,13 +1,15 @@
 //! The ledger and the views: the only room that knows SQL.
 //!
 //! [`Ledger`] appends events and reads streams, [`Views`] asks the rows that the projections make
-//! of the events. Both are cheap handles on one [`Store`], behind which stands an engine; SQLite
-//! is the first. What differs between engines lies in their own files.
+//! of the events. Both are cheap handles on one [`Store`], behind which stands an engine: SQLite or
+//! PostgreSQL. What differs between engines lies in their own files. [`Cluster`] is what nodes share
+//! that work on one PostgreSQL database.
 
 mod commit;
 mod engine;
 mod error;
 mod ledger;
+mod postgres;
 mod repository;
 mod sqlite;
 mod views;
@@ -16,6 +18,9 @@ pub use commit::Commit;
 pub use engine::Waiting;
 pub use error::Error;
 pub use ledger::{CommandError, Ledger, Stream};
+pub use postgres::{
+    APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
+};
 pub use views::{LoggedAttempt, Message, Views};
 
 use std::{path::Path, sync::Arc};
@@ -27,6 +32,7 @@ use engine::Engine;
 pub struct Store {
     engine: Arc<dyn Engine>,
     repository: repository::Repository,
+    cluster: Option<Cluster>,
 }
 
 impl Store {
@@ -38,7 +44,35 @@ impl Store {
     pub async fn open_sqlite(path: &Path, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let engine = Arc::new(sqlite::Sqlite::open(path, metrics).await?);
         let repository = repository::Repository::sqlite(engine.clone());
-        Ok(Self { engine, repository })
+        Ok(Self {
+            engine,
+            repository,
+            cluster: None,
+        })
+    }
+
+    /// Opens a PostgreSQL database, which any number of processes may do at one time, and brings its
+    /// tables up to date.
+    ///
+    /// Fails with [`Error::NewerSchema`] if a newer version made its tables, and with
+    /// [`Error::Unavailable`] if it cannot be asked.
+    pub async fn open_postgres(
+        options: &PostgresOptions,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let engine = Arc::new(postgres::Postgres::open(options, metrics).await?);
+        let repository = repository::Repository::postgres(engine.clone());
+        let cluster = Some(Cluster::new(engine.clone()));
+        Ok(Self {
+            engine,
+            repository,
+            cluster,
+        })
+    }
+
+    /// What nodes share that work on this database; `None` where there is one process only.
+    pub fn cluster(&self) -> Option<Cluster> {
+        self.cluster.clone()
     }
 
     /// The side that appends events and reads streams.

@@ -30,6 +30,11 @@ macro_rules! id {
                 Self(uuid)
             }
 
+            /// What stands behind the prefix.
+            pub fn uuid(&self) -> Uuid {
+                self.0
+            }
+
             /// The smallest id that can have been made at `time`: a bound for ranges of ids.
             pub fn first_at(time: DateTime<Utc>) -> Self {
                 Self(first_at(time))

@@ -47,6 +47,10 @@ pub enum Change {
         id: TenantId,
         is_suspended: bool,
     },
+    /// What decides about the tenant's publishing has changed.
+    CountGeneration {
+        id: TenantId,
+    },
     InsertToken(TokenRow),
     DeleteToken {
         id: TokenId,
@@ -142,9 +146,19 @@ pub fn project(
 ) -> Result<(), WrongId> {
     let id = recorded.aggregate_id;
     match recorded.fact {
-        Fact::Tenant(event) => changes.push(tenant_change(id.parse()?, event)),
+        Fact::Tenant(event) => {
+            let id: TenantId = id.parse()?;
+            changes.push(tenant_change(id.clone(), event));
+            if matches!(event, tenant::Event::Suspended | tenant::Event::Resumed) {
+                changes.push(Change::CountGeneration { id });
+            }
+        }
         Fact::Topic(event) => changes.push(topic_change(id.parse()?, event)),
-        Fact::Webhook(event) => changes.push(webhook_change(id.parse()?, &recorded, event)),
+        Fact::Webhook(event) => {
+            let tenant_id = tenant_id.ok_or(WrongId)?.clone();
+            changes.push(webhook_change(id.parse()?, &recorded, event));
+            changes.push(Change::CountGeneration { id: tenant_id });
+        }
         Fact::Message(message::Event::Accepted(accepted)) => {
             changes.push(message_row(id.parse()?, accepted));
         }
@@ -164,6 +178,7 @@ fn tenant_change(id: TenantId, event: &tenant::Event) -> Change {
             name: name.clone(),
             stripe_customer_id: None,
             is_suspended: false,
+            generation: 0,
         }),
         E::Renamed { name } => Change::RenameTenant {
             id,

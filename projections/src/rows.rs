@@ -28,6 +28,8 @@ pub struct TenantRow {
     pub stripe_customer_id: Option<String>,
     /// Publishing is refused and nothing is sent.
     pub is_suspended: bool,
+    /// How often what decides about its publishing has changed: its webhooks, its suspension.
+    pub generation: u64,
 }
 
 /// A live API token; a revoked one has no row.

@@ -17,6 +17,8 @@ pub struct Commit {
     pub(super) tenant: Option<TenantId>,
     pub(super) recorded_at: DateTime<Utc>,
     pub(super) events: Vec<EventRow>,
+    /// The generation that the tenant must have.
+    pub(super) expected_generation: Option<u64>,
     metadata: HashMap<String, String>,
 }
 
@@ -41,6 +43,7 @@ impl Commit {
             tenant: origin.tenant.clone(),
             recorded_at,
             events: Vec::new(),
+            expected_generation: None,
             metadata: origin.to_metadata(),
         }
     }
@@ -54,8 +57,15 @@ impl Commit {
             tenant: metadata.get("tenant").and_then(|text| text.parse().ok()),
             recorded_at,
             events: Vec::new(),
+            expected_generation: None,
             metadata,
         }
+    }
+
+    /// Makes the commit depend on the tenant's generation: it is refused with [`Error::Stale`] when
+    /// a webhook or the suspension of the tenant has changed since `generation` was read.
+    pub fn expect_generation(&mut self, generation: u64) {
+        self.expected_generation = Some(generation);
     }
 
     /// From here on events are caused by `cause`, which is the id of a message or delivery.

@@ -9,6 +9,9 @@ pub enum Error {
     /// of the commit was written.
     #[error("another writer was first")]
     Conflict,
+    /// The tenant is not any more as the commit expects it. Nothing of the commit was written.
+    #[error("the tenant has changed since")]
+    Stale,
     /// The database cannot be asked now; what was asked may or may not have happened.
     #[error("the store is not available: {0}")]
     Unavailable(Arc<str>),

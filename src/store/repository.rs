@@ -9,23 +9,52 @@ use cqrs_es::{
     },
 };
 use hookledger_domain::fact::Fact;
+use postgres_es::PostgresEventRepository;
 use serde_json::Value;
 use sqlite_es::SqliteEventRepository;
 
-use super::{Commit, Error, engine::Engine, sqlite::Sqlite};
+use super::{Commit, Error, engine::Engine, postgres::Postgres, sqlite::Sqlite};
 
 /// The repository that cqrs-es' event store works on: reads go through the crate of the engine,
 /// appends through our writer, so that they join its group commits and bring the views along.
 #[derive(Clone)]
 pub(super) struct Repository {
-    reads: Arc<SqliteEventRepository>,
+    reads: Reads,
     engine: Arc<dyn Engine>,
+}
+
+/// What the engines' crates read with.
+#[derive(Clone)]
+enum Reads {
+    Sqlite(Arc<SqliteEventRepository>),
+    Postgres(Arc<PostgresEventRepository>),
+}
+
+/// Asks whichever it is.
+macro_rules! read {
+    ($reads:expr, $method:ident $(, $argument:expr)*) => {
+        match &$reads {
+            Reads::Sqlite(reads) => reads.$method::<A>($($argument),*).await,
+            Reads::Postgres(reads) => reads.$method::<A>($($argument),*).await,
+        }
+    };
 }
 
 impl Repository {
     pub(super) fn sqlite(engine: Arc<Sqlite>) -> Self {
         Self {
-            reads: Arc::new(SqliteEventRepository::new(engine.readers().clone())),
+            reads: Reads::Sqlite(Arc::new(SqliteEventRepository::new(
+                engine.readers().clone(),
+            ))),
+            engine,
+        }
+    }
+
+    pub(super) fn postgres(engine: Arc<Postgres>) -> Self {
+        Self {
+            reads: Reads::Postgres(Arc::new(PostgresEventRepository::new(
+                engine.readers().clone(),
+            ))),
             engine,
         }
     }
@@ -36,7 +65,7 @@ impl PersistedEventRepository for Repository {
         &self,
         id: &str,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        self.reads.get_events::<A>(id).await
+        read!(self.reads, get_events, id)
     }
 
     async fn get_last_events<A: Aggregate>(
@@ -44,7 +73,7 @@ impl PersistedEventRepository for Repository {
         id: &str,
         last_sequence: usize,
     ) -> Result<Vec<SerializedEvent>, PersistenceError> {
-        self.reads.get_last_events::<A>(id, last_sequence).await
+        read!(self.reads, get_last_events, id, last_sequence)
     }
 
     /// There are none: snapshot stores of cqrs-es 0.5 apply events twice.
@@ -84,11 +113,11 @@ impl PersistedEventRepository for Repository {
         &self,
         id: &str,
     ) -> Result<ReplayStream, PersistenceError> {
-        self.reads.stream_events::<A>(id).await
+        read!(self.reads, stream_events, id)
     }
 
     async fn stream_all_events<A: Aggregate>(&self) -> Result<ReplayStream, PersistenceError> {
-        self.reads.stream_all_events::<A>().await
+        read!(self.reads, stream_all_events)
     }
 }
 

@@ -62,8 +62,11 @@ fn of_tenant(event: tenant::Event) -> Vec<Change> {
     changes("acme", event)
 }
 
+/// What an event changes in the webhook's row; it counts as a new generation of its tenant, too.
 fn of_webhook(event: webhook::Event) -> Vec<Change> {
-    changes(&webhook_id().to_string(), event)
+    let mut changes = changes(&webhook_id().to_string(), event);
+    assert_eq!(changes.pop(), Some(Change::CountGeneration { id: acme() }));
+    changes
 }
 
 fn of_delivery(event: delivery::Event) -> Vec<Change> {
@@ -92,6 +95,7 @@ fn a_registered_tenant_gets_a_row() {
         name: "Acme".to_owned(),
         stripe_customer_id: None,
         is_suspended: false,
+        generation: 0,
     };
     let event = tenant::Event::Registered {
         name: "Acme".to_owned(),
@@ -127,10 +131,13 @@ fn what_happens_to_a_tenant_changes_its_row() {
     ] {
         assert_eq!(
             of_tenant(event),
-            [Change::SetSuspended {
-                id: acme(),
-                is_suspended
-            }]
+            [
+                Change::SetSuspended {
+                    id: acme(),
+                    is_suspended
+                },
+                Change::CountGeneration { id: acme() }
+            ]
         );
     }
 }

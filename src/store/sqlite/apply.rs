@@ -38,6 +38,7 @@ pub(super) fn apply(
         Change::SetSuspended { id, is_suspended } => {
             run(sql!("set_suspended"), &[&id.as_str(), is_suspended])
         }
+        Change::CountGeneration { id } => run(sql!("count_generation"), &[&id.as_str()]),
         Change::InsertToken(row) => insert_token(connection, row),
         Change::DeleteToken { id } => run(sql!("delete_token"), &[&tenant, &id.to_string()]),
         Change::PutTopic(row) => run(sql!("put_topic"), &[&row.name.as_str(), &row.description]),

@@ -9,6 +9,8 @@ use crate::store::Error;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0001_create_ledger.sql"),
     include_str!("../migrations/sqlite/0002_create_views.sql"),
+    include_str!("../migrations/sqlite/0003_count_generations.sql"),
+    include_str!("../migrations/sqlite/0004_create_nodes.sql"),
 ];
 
 /// Takes the steps that are missing, each in a transaction of its own.

@@ -93,6 +93,7 @@ pub(super) fn tenant(row: &SqliteRow) -> Result<TenantRow, Error> {
         name: row.try_get("tenant_name")?,
         stripe_customer_id: row.try_get("stripe_customer_id")?,
         is_suspended: row.try_get("is_suspended")?,
+        generation: number(row, "generation")?,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{apply::apply, recent};
@@ -16,6 +16,7 @@ use crate::{
 
 const INSERT_EVENT: &str = include_str!("../sql/sqlite/insert_event.sql");
 const INSERT_BODY: &str = include_str!("../sql/sqlite/insert_body.sql");
+const SELECT_GENERATION: &str = include_str!("../sql/sqlite/select_generation.sql");
 
 /// The most commits of one transaction.
 const BATCH_COMMITS_MAX: usize = 256;
@@ -105,7 +106,7 @@ impl Writer {
     fn write(&mut self, mut batch: Vec<Waiting>) {
         // Answered after the others are written: what they were too late for may be in this batch,
         // and whoever is told of it reads it.
-        let mut late: Vec<Waiting> = Vec::new();
+        let mut late: Vec<(Waiting, Error)> = Vec::new();
         loop {
             match self.try_write(&batch) {
                 Ok(written) => {
@@ -117,17 +118,18 @@ impl Writer {
                         // Whoever asked may have gone away; the commit stands all the same.
                         drop(waiting.reply.send(Ok(())));
                     }
-                    for waiting in late {
-                        drop(waiting.reply.send(Err(Error::Conflict)));
+                    for (waiting, error) in late {
+                        drop(waiting.reply.send(Err(error)));
                     }
                     return;
                 }
-                Err((index, Error::Conflict)) if index < batch.len() => {
-                    late.push(batch.remove(index))
+                Err((index, error @ (Error::Conflict | Error::Stale))) if index < batch.len() => {
+                    late.push((batch.remove(index), error));
                 }
                 Err((_, error)) => {
                     self.position = None;
                     tracing::error!(%error, commits = batch.len(), "cannot write to the ledger");
+                    let late = late.into_iter().map(|(waiting, _)| waiting);
                     for waiting in batch.into_iter().chain(late) {
                         drop(waiting.reply.send(Err(error.clone())));
                     }
@@ -182,6 +184,7 @@ fn last_position(connection: &Connection) -> Result<i64, Error> {
 }
 
 fn append(connection: &Connection, commit: &Commit, position: &mut i64) -> Result<(), Error> {
+    check_generation(connection, commit)?;
     for event in &commit.events {
         *position += 1;
         insert_event(connection, commit, event, *position)?;
@@ -190,6 +193,21 @@ fn append(connection: &Connection, commit: &Commit, position: &mut i64) -> Resul
         }
     }
     Ok(())
+}
+
+fn check_generation(connection: &Connection, commit: &Commit) -> Result<(), Error> {
+    let (Some(tenant), Some(expected)) = (&commit.tenant, commit.expected_generation) else {
+        return Ok(());
+    };
+    let mut statement = connection.prepare_cached(SELECT_GENERATION)?;
+    let found = statement
+        .query_row([tenant.as_str()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    if found == Some(expected.cast_signed()) {
+        Ok(())
+    } else {
+        Err(Error::Stale)
+    }
 }
 
 fn insert_event(

@@ -1,4 +1,4 @@
-SELECT id AS tenant_id, name AS tenant_name, stripe_customer_id, is_suspended
+SELECT id AS tenant_id, name AS tenant_name, stripe_customer_id, is_suspended, generation
   FROM tenants
  WHERE id >= ?1 AND id < coalesce(?2, '~')
  ORDER BY id DESC

@@ -1,0 +1,2 @@
+-- A file has one process: there are no nodes to write down. The step is here because versions of the
+-- schema count the same steps in every engine.

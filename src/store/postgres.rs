@@ -1,0 +1,127 @@
+//! The shared engine: PostgreSQL, on which any number of nodes work side by side.
+
+/// The text of a statement, each of which is a file of its own, for the files of this folder.
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../sql/postgres/", $name, ".sql"))
+    };
+}
+
+mod append;
+mod ask;
+mod batch;
+mod cluster;
+mod filters;
+mod migrate;
+mod notices;
+mod rare;
+mod reads;
+mod rows;
+mod writer;
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
+use uuid::Uuid;
+
+use self::{append::Append, ask::Asker, writer::Task};
+pub use self::{
+    cluster::{Cluster, Fresh, NodeRow, Registration},
+    notices::{Notice, Notices},
+};
+use super::Error;
+use crate::{entropy, metrics::Metrics};
+
+/// The advisory lock that an append holds from the moment its positions are given out until it is
+/// committed: so they become visible in their order. It is one for each database.
+pub const APPEND_LOCK: i64 = 0x686f_6f6b_6c65_6401;
+/// The advisory lock of whoever brings the tables up to date.
+const MIGRATION_LOCK: i64 = 0x686f_6f6b_6c65_6402;
+
+/// How long a request waits for a free connection, and how long making one may take.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// What a question may take beyond the server's own limit before the connection counts as dead.
+const GRACE: Duration = Duration::from_secs(1);
+/// Commits that may wait for the writers; beyond that the store is busy.
+const COMMITS_WAITING_MAX: usize = 4096;
+
+/// Where the database is and how it is used.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// `postgres://user:password@host:port/database?sslmode=…`, as libpq knows it.
+    pub url: String,
+    /// Connections that answer questions, at most.
+    pub readers: u32,
+    /// Connections that append.
+    pub writers: usize,
+    /// How long one statement may take.
+    pub statement_timeout: Duration,
+}
+
+/// An open ledger on PostgreSQL.
+pub(super) struct Postgres {
+    /// Tells this process's notifications from those of others.
+    id: Uuid,
+    connect: PgConnectOptions,
+    asker: Asker,
+    tasks: mpsc::Sender<Task>,
+    writers: Mutex<JoinSet<()>>,
+}
+
+impl Postgres {
+    pub(super) async fn open(
+        options: &PostgresOptions,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let connect = connect_options(options)?;
+        let readers = PgPoolOptions::new()
+            .max_connections(options.readers)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A ping before every question would double the round trips; see `Asker`.
+            .test_before_acquire(false)
+            .connect_lazy_with(connect.clone());
+        migrate::migrate(&connect).await?;
+        let (tasks, receiver) = mpsc::channel(COMMITS_WAITING_MAX);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let id = entropy::node_id();
+        let ask_within = options.statement_timeout + GRACE;
+        let mut writers = JoinSet::new();
+        for _ in 0..options.writers.max(1) {
+            let append = Append::new(connect.clone(), id, ask_within);
+            writers.spawn(writer::run(append, receiver.clone(), metrics.clone()));
+        }
+        Ok(Self {
+            id,
+            connect,
+            asker: Asker::new(readers, ask_within),
+            tasks,
+            writers: Mutex::new(writers),
+        })
+    }
+
+    pub(super) fn readers(&self) -> &PgPool {
+        self.asker.pool()
+    }
+}
+
+/// How sessions are opened. What the ledger rests on is set here, whatever the server's default.
+fn connect_options(options: &PostgresOptions) -> Result<PgConnectOptions, Error> {
+    let timeout = options.statement_timeout.as_millis().to_string();
+    let connect = PgConnectOptions::from_str(&options.url)
+        .map_err(|error| Error::unavailable(format!("the URL of the database: {error}")))?
+        .application_name("hookledger")
+        .options([
+            ("statement_timeout", timeout.as_str()),
+            ("idle_in_transaction_session_timeout", timeout.as_str()),
+            ("synchronous_commit", "on"),
+        ]);
+    // Statements are in the source; they need not be in the log.
+    Ok(connect.disable_statement_logging())
+}

@@ -1,0 +1,203 @@
+//! Brings a batch into the database: one statement, or a transaction when something changes that
+//! changes seldom.
+
+use std::{
+    collections::HashSet,
+    future::Future,
+    time::{Duration, Instant},
+};
+
+use sqlx::{Connection, Executor, PgConnection, Postgres, Row, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+use super::{ACQUIRE_TIMEOUT, APPEND_LOCK, batch::Batch, rare};
+use crate::store::Error;
+
+/// How long after a failed try no other is made to connect: what is handed in meanwhile is answered
+/// at once.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+/// After so long without use a connection is tried before it gets a batch.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long a transaction may lie open without a word: a node that is halted half-way through one
+/// would hold the others' appends up.
+const IDLE_IN_TRANSACTION_MS: &str = "1000";
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is written and would survive a power cut.
+    Written,
+    /// Nothing is written: these tenants are not of the generation that is expected.
+    Stale(HashSet<(String, u64)>),
+    /// Nothing is written: the commits at these places were too late.
+    Late(HashSet<usize>),
+    /// Nothing is written, because of what another transaction did at the same time.
+    Again,
+}
+
+/// A connection that appends, made anew when it is lost.
+pub(super) struct Append {
+    options: PgConnectOptions,
+    node: Uuid,
+    within: Duration,
+    connection: Option<PgConnection>,
+    last_use: Instant,
+    failed_at: Option<Instant>,
+}
+
+impl Append {
+    pub(super) fn new(options: PgConnectOptions, node: Uuid, within: Duration) -> Self {
+        Self {
+            options: options.options([(
+                "idle_in_transaction_session_timeout",
+                IDLE_IN_TRANSACTION_MS,
+            )]),
+            node,
+            within,
+            connection: None,
+            last_use: Instant::now(),
+            failed_at: None,
+        }
+    }
+
+    /// Writes a batch, all of it or nothing. After an error the outcome is unknown.
+    pub(super) async fn write(&mut self, batch: &Batch<'_>) -> Result<Outcome, Error> {
+        let notices = batch.announcements.payloads(self.node);
+        let mut connection = self.connect().await?;
+        let written = tokio::time::timeout(self.within, write(&mut connection, batch, &notices));
+        match written.await {
+            Ok(Ok(outcome)) => {
+                self.last_use = Instant::now();
+                self.connection = Some(connection);
+                Ok(outcome)
+            }
+            // Whatever the connection was about to do, it is not asked for anything more.
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Error::unavailable("the database does not answer")),
+        }
+    }
+
+    async fn connect(&mut self) -> Result<PgConnection, Error> {
+        if let Some(mut connection) = self.connection.take() {
+            let is_fresh = self.last_use.elapsed() < IDLE;
+            if is_fresh || matches!(in_time(connection.ping()).await, Ok(())) {
+                return Ok(connection);
+            }
+        }
+        if self
+            .failed_at
+            .is_some_and(|failed_at| failed_at.elapsed() < RECONNECT_PAUSE)
+        {
+            return Err(Error::unavailable("the database was not there just now"));
+        }
+        let connected = in_time(PgConnection::connect_with(&self.options)).await;
+        self.failed_at = connected.is_err().then(Instant::now);
+        connected
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(Error::unavailable("the database does not answer")),
+    }
+}
+
+async fn write(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+    notices: &[String],
+) -> Result<Outcome, sqlx::Error> {
+    let written = if batch.rare.is_empty() {
+        append(&mut *connection, batch, notices).await
+    } else {
+        write_with_rare(connection, batch, notices).await
+    };
+    match written {
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            find_late(connection, batch).await
+        }
+        Err(sqlx::Error::Database(error)) if is_transient(error.code().as_deref()) => {
+            Ok(Outcome::Again)
+        }
+        other => other,
+    }
+}
+
+/// A deadlock or a failure to serialize: the transaction was rolled back, and may come through when
+/// it is tried again.
+fn is_transient(code: Option<&str>) -> bool {
+    matches!(code, Some("40001" | "40P01"))
+}
+
+async fn write_with_rare(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+    notices: &[String],
+) -> Result<Outcome, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    for (tenant, change) in &batch.rare {
+        rare::apply(&mut transaction, tenant, change).await?;
+    }
+    let outcome = append(&mut *transaction, batch, notices).await?;
+    match outcome {
+        Outcome::Written => transaction.commit().await?,
+        _ => transaction.rollback().await?,
+    }
+    Ok(outcome)
+}
+
+async fn append<'c>(
+    executor: impl Executor<'c, Database = Postgres>,
+    batch: &Batch<'_>,
+    notices: &[String],
+) -> Result<Outcome, sqlx::Error> {
+    let query = sqlx::query(sql!("append")).bind(APPEND_LOCK);
+    let query = batch.expectations.bind(query);
+    let query = batch.bodies.bind(query);
+    let query = batch.messages.bind(query);
+    let query = batch.deliveries.bind(query);
+    let query = batch.progress.bind(query);
+    let query = batch.attempts.bind(query);
+    let query = batch.events.bind(query);
+    let row = query.bind(notices).fetch_one(executor).await?;
+    let stale: Vec<String> = row.try_get("stale")?;
+    if stale.is_empty() {
+        return Ok(Outcome::Written);
+    }
+    let read = |text: &String| {
+        let (tenant, generation) = text.split_once(' ')?;
+        Some((tenant.to_owned(), generation.parse().ok()?))
+    };
+    Ok(Outcome::Stale(stale.iter().filter_map(read).collect()))
+}
+
+/// Which commits were too late: what they would append, or their keys, are there already.
+async fn find_late(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+) -> Result<Outcome, sqlx::Error> {
+    let (events, keys) = (&batch.events, batch.keys());
+    let late_events = sqlx::query(sql!("find_late_events"))
+        .bind(&events.aggregate_type)
+        .bind(&events.aggregate_id)
+        .bind(&events.sequence)
+        .bind(&events.tenant_id)
+        .fetch_all(&mut *connection)
+        .await?;
+    let late_keys = keys
+        .bind(sqlx::query(sql!("find_late_keys")))
+        .fetch_all(connection)
+        .await?;
+    let mut late = HashSet::new();
+    for row in &late_events {
+        late.extend(batch.owner_of_event(row.try_get(0)?));
+    }
+    for row in &late_keys {
+        late.extend(batch.owner_of_key(row.try_get(0)?));
+    }
+    Ok(match late.is_empty() {
+        true => Outcome::Again,
+        false => Outcome::Late(late),
+    })
+}

@@ -1,0 +1,167 @@
+//! The writers: each joins the commits that wait into one transaction, so that they share a round
+//! trip and a sync, while another one's is on its way.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::{
+    append::{Append, Outcome},
+    batch::Batch,
+};
+use crate::{
+    metrics::Metrics,
+    store::{Error, commit::Commit},
+};
+
+/// The most commits of one transaction.
+const BATCH_COMMITS_MAX: usize = 256;
+/// A transaction takes no further commit once it has this many bytes: it bounds what one sync
+/// writes, and so how long the others wait.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How often a batch is written anew because of what others did at the same time.
+const TRIES_MAX: usize = 20;
+
+/// Something for a writer to do.
+pub(super) enum Task {
+    /// Append.
+    Commit {
+        commit: Commit,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Stop after what came before. One for each writer.
+    Close,
+}
+
+struct Waiting {
+    commit: Commit,
+    reply: oneshot::Sender<Result<(), Error>>,
+}
+
+/// The tasks of all writers: whoever is free takes what is there.
+type Tasks = Arc<Mutex<mpsc::Receiver<Task>>>;
+
+/// Works until it is told to close or nobody is left to tell it anything.
+pub(super) async fn run(mut append: Append, tasks: Tasks, metrics: Arc<Metrics>) {
+    loop {
+        let (batch, is_open) = next_batch(&tasks).await;
+        if !batch.is_empty() {
+            write(&mut append, batch, &metrics).await;
+        }
+        if !is_open {
+            return;
+        }
+    }
+}
+
+/// What waits, up to a transaction's bounds, and whether more may come.
+async fn next_batch(tasks: &Tasks) -> (Vec<Waiting>, bool) {
+    let mut tasks = tasks.lock().await;
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut next = tasks.recv().await;
+    loop {
+        match next {
+            Some(Task::Commit { commit, reply }) => {
+                bytes += commit.weight();
+                batch.push(Waiting { commit, reply });
+            }
+            Some(Task::Close) | None => return (batch, false),
+        }
+        if batch.len() >= BATCH_COMMITS_MAX || bytes >= BATCH_BYTES_MAX {
+            return (batch, true);
+        }
+        match tasks.try_recv() {
+            Ok(task) => next = Some(task),
+            Err(_) => return (batch, true),
+        }
+    }
+}
+
+/// Writes a batch and answers each of its commits. One that was too late fails alone: the batch is
+/// written again without it.
+async fn write(append: &mut Append, mut waiting: Vec<Waiting>, metrics: &Metrics) {
+    let mut refused: Vec<(Waiting, Error)> = Vec::new();
+    for _ in 0..TRIES_MAX {
+        match try_write(append, &waiting).await {
+            Ok((Outcome::Written, late)) => {
+                let written = waiting.len() - late.len();
+                metrics.commit_batches.inc();
+                metrics.commits.inc_by(written as u64);
+                answer(waiting, &late);
+                return refuse(refused);
+            }
+            Ok((Outcome::Again, _)) => {}
+            Ok((Outcome::Late(places), _)) => {
+                take(&mut waiting, &mut refused, Error::Conflict, |place, _| {
+                    places.contains(&place)
+                });
+            }
+            Ok((Outcome::Stale(tenants), _)) => {
+                take(&mut waiting, &mut refused, Error::Stale, |_, commit| {
+                    let expected = commit.tenant.as_ref().zip(commit.expected_generation);
+                    expected.is_some_and(|(tenant, generation)| {
+                        tenants.contains(&(tenant.to_string(), generation))
+                    })
+                });
+            }
+            Err(error) => {
+                tracing::error!(%error, commits = waiting.len(), "cannot write to the ledger");
+                let refused_too = waiting.into_iter().map(|waiting| (waiting, error.clone()));
+                return refuse(refused_too.chain(refused).collect());
+            }
+        }
+        if waiting.is_empty() {
+            return refuse(refused);
+        }
+    }
+    let busy = waiting.into_iter().map(|waiting| (waiting, Error::Busy));
+    refuse(busy.chain(refused).collect());
+}
+
+/// One try. Says which commits were left out because one of the batch was before them.
+async fn try_write(
+    append: &mut Append,
+    waiting: &[Waiting],
+) -> Result<(Outcome, HashSet<usize>), Error> {
+    let batch = Batch::of(waiting.iter().map(|waiting| &waiting.commit))?;
+    let outcome = append.write(&batch).await?;
+    Ok((outcome, batch.late.into_iter().collect()))
+}
+
+/// Takes out those that `is_refused` names.
+fn take(
+    waiting: &mut Vec<Waiting>,
+    refused: &mut Vec<(Waiting, Error)>,
+    error: Error,
+    is_refused: impl Fn(usize, &Commit) -> bool,
+) {
+    let all = std::mem::take(waiting);
+    for (place, one) in all.into_iter().enumerate() {
+        if is_refused(place, &one.commit) {
+            refused.push((one, error.clone()));
+        } else {
+            waiting.push(one);
+        }
+    }
+}
+
+fn answer(waiting: Vec<Waiting>, late: &HashSet<usize>) {
+    // Those first that were in time: what the others were late for is read then.
+    let (late, written): (Vec<_>, Vec<_>) = waiting
+        .into_iter()
+        .enumerate()
+        .partition(|(place, _)| late.contains(place));
+    for (_, waiting) in written {
+        // Whoever asked may have gone away; the commit stands all the same.
+        drop(waiting.reply.send(Ok(())));
+    }
+    for (_, waiting) in late {
+        drop(waiting.reply.send(Err(Error::Conflict)));
+    }
+}
+
+fn refuse(refused: Vec<(Waiting, Error)>) {
+    for (waiting, error) in refused {
+        drop(waiting.reply.send(Err(error)));
+    }
+}

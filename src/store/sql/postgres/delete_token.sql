@@ -1,0 +1,1 @@
+DELETE FROM tokens WHERE tenant_id = $1 AND id = $2

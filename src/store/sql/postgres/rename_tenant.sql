@@ -1,0 +1,1 @@
+UPDATE tenants SET name = $2 WHERE id = $1

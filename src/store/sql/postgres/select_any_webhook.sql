@@ -1,0 +1,1 @@
+SELECT * FROM webhooks WHERE NOT is_deleted LIMIT 1

@@ -1,0 +1,1 @@
+SELECT * FROM topics ORDER BY name

@@ -1,0 +1,1 @@
+UPDATE tenants SET is_suspended = $2 WHERE id = $1

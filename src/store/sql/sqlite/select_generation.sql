@@ -1,0 +1,1 @@
+SELECT generation FROM tenants WHERE id = ?1
