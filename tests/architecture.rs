@@ -131,6 +131,6 @@ fn every_statement_and_migration_is_used() {
 }
 
 #[test]
-fn engines_have_the_same_statements_and_migrations() {
+fn engines_have_the_same_questions_and_migrations() {
     hold(sql::unpaired(&files::texts()));
 }

@@ -5,6 +5,7 @@ mod hostile;
 mod kill_rounds;
 mod load;
 mod neighbours;
+mod postgres;
 mod reloading;
 mod second_process;
 mod termination;

@@ -8,8 +8,10 @@
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
 };
+
+use crate::support::not_tried;
 
 mod openapi;
 mod signatures;
@@ -38,11 +40,7 @@ fn has(program: impl AsRef<OsStr>, needs: &[PathBuf]) -> bool {
             .map(|path| path.display().to_string()),
     };
     let Some(missing) = missing else { return true };
-    let advice = format!(
-        "{missing} is not there: run scripts/test once, which installs it or says what to install"
-    );
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "{advice}");
-    eprintln!("not tried: {advice}");
+    not_tried(&missing);
     false
 }
 
@@ -52,19 +50,4 @@ fn version_flag(program: &OsStr) -> &'static str {
     } else {
         "--version"
     }
-}
-
-/// The output of a command that must succeed.
-fn succeed(command: &mut Command) -> Output {
-    let output = command.output().expect("the program runs");
-    let (said, complained) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{said}\n{complained}",
-        output.status
-    );
-    output
 }

@@ -3,12 +3,16 @@
 
 mod api;
 mod app;
+mod parts;
+mod postgres;
 mod receiver;
 mod tenant;
 mod wait;
 
 pub(crate) use api::{Answer, Api, ids};
 pub(crate) use app::{App, PLATFORM_TOKEN};
+pub(crate) use parts::{not_tried, succeed};
+pub(crate) use postgres::{Database, Server};
 pub(crate) use receiver::{Gate, Receiver, Reply, Request, fail_first};
 pub(crate) use tenant::{Tenant, Webhook};
 pub(crate) use wait::{DEADLINE, eventually};

@@ -1,12 +1,13 @@
 //! Opening, closing, opening again, and making the views anew.
 
 use futures_util::future::join_all;
-use hookledger::store::Commit;
-use hookledger_domain::tenant;
+use hookledger::store::{Commit, Stream};
+use hookledger_domain::{delivery::Delivery, tenant};
 
 use super::{Engine, Error, Store, Stored, at, open, origin, reopen, world::World};
 
-fn registered(number: usize) -> Commit {
+/// A commit that registers the tenant `t-<number>`.
+pub(super) fn registered(number: usize) -> Commit {
     let id = super::tenant(&format!("t-{number}"));
     let mut commit = Commit::new(&origin(&id), at(0));
     let fact = tenant::Event::Registered {
@@ -113,4 +114,20 @@ async fn replay(store: &Store, event: Stored) {
         .push_with_body(event.aggregate_id, event.sequence, &event.fact, body)
         .unwrap();
     store.ledger().commit(commit).await.unwrap();
+}
+
+pub(super) async fn an_event_of_an_older_version_is_read_in_its_present_shape<E: Engine>() {
+    let (engine, store) = open::<E>().await;
+    let world = World::build(&store, 1, 5).await;
+    let id = world.deliveries[0].id.to_string();
+    let now: Stream<Delivery> = store.ledger().load(&id).await.unwrap();
+    store.close().await;
+    assert!(engine.write_scheduled_as_once().await > 0);
+    let store = reopen(&engine).await;
+    let found: Stream<Delivery> = store.ledger().load(&id).await.unwrap();
+    assert_eq!(found.sequence, now.sequence);
+    assert_eq!(found.state.topic(), now.state.topic());
+    let many = store.ledger().load_many::<Delivery>(&[id]).await.unwrap();
+    assert_eq!(many[0].1, found);
+    store.close().await;
 }

@@ -7,8 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{beside, has, parts, succeed};
-use crate::support::{App, Receiver, Request, Tenant};
+use super::{beside, has, parts};
+use crate::support::{App, Receiver, Request, Tenant, succeed};
 
 /// Requests as they arrived, and with which secrets.
 struct Arrived {

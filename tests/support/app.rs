@@ -1,6 +1,7 @@
 //! The real program, started as an operator would start it.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -12,7 +13,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Api, DEADLINE, Tenant, eventually};
+use super::{Api, DEADLINE, Database, Server, Tenant, eventually, succeed};
 
 /// The token with every permission, in every test.
 pub(crate) const PLATFORM_TOKEN: &str = "platform-token-of-the-tests-0123456789";
@@ -28,16 +29,24 @@ const SETTINGS: [(&str, &str); 9] = [
     ("LOG", "info"),
     ("LOG_FORMAT", "json"),
 ];
+/// With which store `App::start` and `App::with` try it: `sqlite`, if nothing is said, or `postgres`.
+const STORE: &str = "HOOKLEDGER_TEST_STORE";
+/// 32 bytes in base64: nodes that share a database share the key, too.
+const MASTER_KEY: &str = "dGhlIG1hc3RlciBrZXkgb2YgYWxsIHRoZSB0ZXN0cyE=";
 /// How many lines of a failed test's log are shown.
 const LOG_LINES_SHOWN: usize = 100;
 
 /// A server of its own for one test, with its data directory. Ends with the test.
 pub(crate) struct App {
     directory: TempDir,
-    settings: Vec<(String, String)>,
+    /// Where the ledger is, if it is no file. It goes with the last node.
+    database: Option<Arc<Database>>,
+    settings: Settings,
     address: Arc<RwLock<SocketAddr>>,
     child: Child,
 }
+
+type Settings = Vec<(String, String)>;
 
 impl App {
     /// Starts a server and waits until it is ready.
@@ -47,22 +56,54 @@ impl App {
 
     /// The same with other settings, named without `HOOKLEDGER_`.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
-        let directory = TempDir::new().unwrap();
-        let mut all: Vec<(String, String)> = Vec::new();
-        for (name, value) in SETTINGS.iter().chain(settings) {
-            all.retain(|(other, _)| other != name);
-            all.push(((*name).to_owned(), (*value).to_owned()));
+        match std::env::var(STORE).as_deref() {
+            Err(_) | Ok("sqlite") => {
+                let all = changed(Settings::new(), SETTINGS.iter().chain(settings));
+                Self::launch(None, all).await
+            }
+            Ok("postgres") => {
+                let server = Server::shared().expect("scripts/test starts PostgreSQL");
+                Self::on_postgres(&server, settings).await
+            }
+            Ok(other) => panic!("{STORE} is {other:?}: sqlite or postgres"),
         }
-        let child = launch(directory.path(), &all);
+    }
+
+    /// The same with a database of its own on this server.
+    pub(crate) async fn on_postgres(server: &Server, settings: &[(&str, &str)]) -> Self {
+        let database = Database::fresh(server);
+        let url = database.url();
+        let own = [("DATABASE_URL", url.as_str()), ("MASTER_KEY", MASTER_KEY)];
+        let all = SETTINGS.iter().chain(&own).chain(settings);
+        let all = changed(Settings::new(), all);
+        Self::launch(Some(Arc::new(database)), all).await
+    }
+
+    /// Starts a further process on the same database, with the same settings but for these.
+    pub(crate) async fn another_node(&self, settings: &[(&str, &str)]) -> Self {
+        let database = self.database.clone();
+        assert!(database.is_some(), "SQLite is for one process");
+        Self::launch(database, changed(self.settings.clone(), settings)).await
+    }
+
+    async fn launch(database: Option<Arc<Database>>, settings: Settings) -> Self {
+        let directory = TempDir::new().unwrap();
+        let child = launch(directory.path(), &settings);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut app = Self {
             directory,
-            settings: all,
+            database,
+            settings,
             address: Arc::new(RwLock::new(nowhere)),
             child,
         };
         app.await_ready(0).await;
         app
+    }
+
+    /// Whether the ledger is in PostgreSQL, not in a file: for what is true of one of them only.
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.database.is_some()
     }
 
     /// Starts the server again on the same data directory after it has ended.
@@ -79,8 +120,8 @@ impl App {
 
     /// Changes a setting for the next start.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
-        self.settings.retain(|(other, _)| other != name);
-        self.settings.push((name.to_owned(), value.to_owned()));
+        let settings = std::mem::take(&mut self.settings);
+        self.settings = changed(settings, &[(name, value)]);
     }
 
     /// Ends the process as a power cut would end it.
@@ -91,11 +132,22 @@ impl App {
 
     /// Asks the process to end.
     pub(crate) fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Lets the process stand still, with all that it holds.
+    pub(crate) fn stop_signal(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub(crate) fn continue_signal(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &pid])
-            .status();
-        assert!(sent.unwrap().success(), "the signal was not sent");
+        succeed(Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]));
     }
 
     /// Waits until the process has ended by itself.
@@ -115,9 +167,26 @@ impl App {
         *self.address.read().unwrap()
     }
 
-    /// Where it keeps its ledger.
+    /// Where it keeps its files; one of them is the ledger, unless that is in PostgreSQL.
     pub(crate) fn data_dir(&self) -> PathBuf {
         data_dir(self.directory.path())
+    }
+
+    /// All that the server keeps, by the name of its place: its files, and its database as text.
+    pub(crate) fn kept(&self) -> BTreeMap<String, Vec<u8>> {
+        // A server that was given its keys and has a database may need no directory.
+        let files = std::fs::read_dir(self.data_dir()).into_iter().flatten();
+        let mut kept: BTreeMap<_, _> = files
+            .map(|entry| entry.unwrap())
+            .map(|entry| {
+                let name = entry.file_name().into_string().unwrap();
+                (name, std::fs::read(entry.path()).unwrap())
+            })
+            .collect();
+        if let Some(database) = &self.database {
+            kept.insert("the database".to_owned(), database.dump().into_bytes());
+        }
+        kept
     }
 
     /// A client without a token. It follows the server through restarts.
@@ -204,6 +273,18 @@ impl Drop for App {
             }
         }
     }
+}
+
+/// Settings of which these are given anew.
+fn changed<'a>(
+    mut settings: Settings,
+    with: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+) -> Settings {
+    for (name, value) in with {
+        settings.retain(|(other, _)| other != name);
+        settings.push(((*name).to_owned(), (*value).to_owned()));
+    }
+    settings
 }
 
 fn data_dir(directory: &Path) -> PathBuf {
