@@ -306,6 +306,7 @@ async fn register_tenants(store: &Store, count: usize) -> Vec<TenantRow> {
             name: if number % 2 == 0 { "Other" } else { "Name" }.to_owned(),
             stripe_customer_id: (number % 4 == 2).then(|| "cus_1".to_owned()),
             is_suspended: number % 4 == 2,
+            generation: [2, 0, 1, 0][number % 4],
         });
     }
     rows

@@ -182,7 +182,6 @@ async fn find_late(
         .bind(&events.aggregate_type)
         .bind(&events.aggregate_id)
         .bind(&events.sequence)
-        .bind(&events.tenant_id)
         .fetch_all(&mut *connection)
         .await?;
     let late_keys = keys
