@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{App, Receiver};
+use crate::support::{App, Receiver, hookledger};
 
 #[tokio::test]
 async fn a_server_says_how_it_is() {
@@ -78,7 +78,7 @@ async fn the_document_describes_the_routes() {
 #[tokio::test]
 async fn the_demo_succeeds() {
     let directory = tempfile::TempDir::new().unwrap();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hookledger"));
+    let mut command = hookledger();
     command.arg("demo").current_dir(directory.path());
     let run = tokio::task::spawn_blocking(move || command.output().unwrap());
     let output = tokio::time::timeout(std::time::Duration::from_secs(60), run)

@@ -308,11 +308,17 @@ fn launch(directory: &Path, settings: &[(String, String)]) -> Child {
         .unwrap()
 }
 
-fn command(directory: &Path, settings: &[(String, String)]) -> Command {
+/// The program, which sees none of the settings that the tests themselves are run with.
+pub(crate) fn hookledger() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookledger"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOOKLEDGER_")) {
         command.env_remove(name);
     }
+    command
+}
+
+fn command(directory: &Path, settings: &[(String, String)]) -> Command {
+    let mut command = hookledger();
     command
         .arg("serve")
         .current_dir(directory)
