@@ -16,7 +16,7 @@ use hookledger_domain::clock::Clock;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 
-use crate::{metrics::Metrics, store::Views, tenants::Tenants};
+use crate::{metrics::Metrics, nodes::Nodes, store::Views, tenants::Tenants};
 
 mod around;
 mod auth;
@@ -27,6 +27,7 @@ mod fields;
 mod health;
 mod logs;
 mod messages;
+mod nodes;
 mod openapi;
 mod pages;
 mod precondition;
@@ -47,6 +48,8 @@ pub struct Options {
     pub tenants: Tenants,
     /// Answers the questions.
     pub views: Views,
+    /// Knows this node and the others.
+    pub nodes: Nodes,
     /// The token with every permission.
     pub platform_token: String,
     /// How JWTs are checked; `None`: there are none.
@@ -63,6 +66,7 @@ pub struct Options {
 pub struct Api {
     tenants: Tenants,
     views: Views,
+    nodes: Nodes,
     auth: auth::Authenticator<Views>,
     health: Arc<dyn Health>,
     metrics: Arc<Metrics>,
@@ -88,6 +92,7 @@ impl Api {
             ),
             tenants: options.tenants,
             views: options.views,
+            nodes: options.nodes,
             health: options.health,
             metrics: options.metrics,
             routes,
@@ -139,6 +144,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(topics::register)
         .configure(tokens::register)
         .configure(tenant::register)
+        .configure(nodes::register)
         .configure(health::register)
         .configure(docs::register);
 }

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod entropy;
 pub mod http;
 pub mod metrics;
+pub mod nodes;
 pub mod outbound;
 pub mod server;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! What the server counts, in Prometheus' terms.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -28,6 +28,10 @@ pub struct Metrics {
     pub deliveries_exhausted: Counter,
     /// Deliveries that were called off.
     pub deliveries_cancelled: Counter,
+    /// Partitions of tenants that this node holds.
+    pub node_partitions: Gauge,
+    /// How long the delivery that waits longest here has been due.
+    pub dispatch_lag_seconds: Gauge<f64, AtomicU64>,
     /// Transactions of the ledger's writer.
     pub commit_batches: Counter,
     /// Commits that those transactions joined.
@@ -68,7 +72,21 @@ impl Metrics {
             "Attempts that run now",
             attempts_in_flight.clone(),
         );
+        let node_partitions = Gauge::default();
+        registry.register(
+            "node_partitions",
+            "Partitions of tenants that this node holds, of 256",
+            node_partitions.clone(),
+        );
+        let dispatch_lag_seconds = Gauge::default();
+        registry.register(
+            "dispatch_lag_seconds",
+            "How long the delivery that waits longest on this node has been due",
+            dispatch_lag_seconds.clone(),
+        );
         Self {
+            node_partitions,
+            dispatch_lag_seconds,
             messages_accepted: counter(
                 &mut registry,
                 "messages_accepted",

@@ -20,12 +20,13 @@ use tokio::{runtime::Runtime, signal::unix};
 use crate::{
     http::{self, Api, Health, NotReady},
     metrics::Metrics,
+    nodes::{self, Held, Nodes},
     outbound::{self, Sender},
     settings::{
         self, Database, Settings,
         keys::{self, Credentials},
     },
-    store::{self, Store, Views},
+    store::{self, PostgresOptions, Registration, Store, Views},
     tenants::{self, Limits, Tenants},
     vault::{self, Vault},
 };
@@ -74,14 +75,24 @@ pub struct Server {
     credentials: Credentials,
     http: ServerHandle,
     tenants: Tenants,
+    nodes: Nodes,
     store: Store,
     stop_within: Duration,
+}
+
+/// What a process does on a database that it shares with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It takes its share of the tenants and sends for them.
+    Node,
+    /// It takes requests only, as the command line does for a moment.
+    Guest,
 }
 
 impl Server {
     /// Opens the ledger, goes on with what is waiting, and listens. Must be called within
     /// [`block_on`].
-    pub async fn start(settings: Settings) -> Result<Self, Error> {
+    pub async fn start(settings: Settings, role: Role) -> Result<Self, Error> {
         let credentials = keys::load_or_create(&settings)?;
         let listener = listen(settings.listen)?;
         let address = listener.local_addr().map_err(|source| Error::Listen {
@@ -89,11 +100,22 @@ impl Server {
             source,
         })?;
         let metrics = Arc::new(Metrics::new());
-        let Database::Sqlite(path) = &settings.database;
-        let store = Store::open_sqlite(path, metrics.clone()).await?;
+        let store = open_store(&settings, &metrics).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let tenants =
-            start_tenants(&settings, &credentials, &store, address, &metrics, &clock).await?;
+        let held = Arc::new(match store.cluster() {
+            Some(_) => Held::nothing(),
+            None => Held::everything(),
+        });
+        let parts = Parts {
+            settings: &settings,
+            store: &store,
+            address,
+            metrics: &metrics,
+            clock: &clock,
+            held: &held,
+        };
+        let tenants = parts.start_tenants(&credentials).await?;
+        let nodes = parts.start_nodes(&tenants, role).await?;
         let health = Arc::new(Beat {
             views: store.views(),
             tenants: tenants.clone(),
@@ -101,6 +123,7 @@ impl Server {
         let api = Api::new(http::Options {
             tenants: tenants.clone(),
             views: store.views(),
+            nodes: nodes.clone(),
             platform_token: credentials.platform_token.expose().to_owned(),
             jwt: jwt_options(settings.jwt),
             health,
@@ -113,6 +136,7 @@ impl Server {
             credentials,
             http,
             tenants,
+            nodes,
             store,
             stop_within: settings.delivery_timeout + RECORD_GRACE,
         })
@@ -132,10 +156,12 @@ impl Server {
     /// delivery timeout and two seconds at most.
     pub async fn stop(self) {
         self.tenants.start_stopping();
+        self.nodes.start_leaving();
         self.http.stop(true).await;
         if !self.tenants.stop(self.stop_within).await {
             tracing::warn!("some attempts did not end in time; they will be made again");
         }
+        self.nodes.leave().await;
         self.store.close().await;
         tracing::info!("stopped");
     }
@@ -150,46 +176,86 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     bind().map_err(|source| Error::Listen { address, source })
 }
 
-async fn start_tenants(
-    settings: &Settings,
-    credentials: &Credentials,
-    store: &Store,
-    address: SocketAddr,
-    metrics: &Arc<Metrics>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Tenants, Error> {
-    let policy = Arc::new(Policy {
-        allow_http: settings.allow_http,
-        egress_allow: settings.egress_allow.clone(),
-        own_listeners: own_listeners(address),
-    });
-    let sender = Sender::new(outbound::Options {
-        policy: policy.clone(),
-        user_agent: USER_AGENT.to_owned(),
-        timeout: settings.delivery_timeout,
-    })?;
-    let vault = Vault::new(&credentials.master_keys);
-    if let Some(row) = store.views().any_webhook().await? {
-        vault.open(&row.tenant_id, row.id, &row.secrets.current)?;
+async fn open_store(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Store, store::Error> {
+    match &settings.database {
+        Database::Sqlite(path) => Store::open_sqlite(path, metrics.clone()).await,
+        Database::Postgres(url) => {
+            let options = PostgresOptions {
+                url: url.expose().to_owned(),
+                readers: settings.database_readers,
+                writers: settings.database_writers,
+                statement_timeout: settings.database_statement_timeout,
+            };
+            Store::open_postgres(&options, metrics.clone()).await
+        }
     }
-    let options = tenants::Options {
-        ledger: store.ledger(),
-        views: store.views(),
-        vault,
-        sender,
-        policy,
-        clock: clock.clone(),
-        schedule: Schedule::new(settings.retry_schedule.clone(), settings.retry_jitter),
-        limits: Limits {
-            in_flight: settings.max_in_flight,
-            in_flight_per_tenant: settings.max_in_flight_per_tenant,
-            in_flight_per_webhook: settings.max_in_flight_per_webhook,
-        },
-        metrics: metrics.clone(),
-        runtime: tokio::runtime::Handle::current(),
-        threads: threads_per_role(),
-    };
-    Ok(Tenants::start(options).await?)
+}
+
+/// What the parts that are started have in common.
+struct Parts<'a> {
+    settings: &'a Settings,
+    store: &'a Store,
+    address: SocketAddr,
+    metrics: &'a Arc<Metrics>,
+    clock: &'a Arc<dyn Clock>,
+    held: &'a Arc<Held>,
+}
+
+impl Parts<'_> {
+    async fn start_tenants(&self, credentials: &Credentials) -> Result<Tenants, Error> {
+        let (settings, store) = (self.settings, self.store);
+        let policy = Arc::new(Policy {
+            allow_http: settings.allow_http,
+            egress_allow: settings.egress_allow.clone(),
+            own_listeners: own_listeners(self.address),
+        });
+        let sender = Sender::new(outbound::Options {
+            policy: policy.clone(),
+            user_agent: USER_AGENT.to_owned(),
+            timeout: settings.delivery_timeout,
+        })?;
+        let vault = Vault::new(&credentials.master_keys);
+        if let Some(row) = store.views().any_webhook().await? {
+            vault.open(&row.tenant_id, row.id, &row.secrets.current)?;
+        }
+        let options = tenants::Options {
+            ledger: store.ledger(),
+            views: store.views(),
+            vault,
+            sender,
+            policy,
+            clock: self.clock.clone(),
+            schedule: Schedule::new(settings.retry_schedule.clone(), settings.retry_jitter),
+            limits: Limits {
+                in_flight: settings.max_in_flight,
+                in_flight_per_tenant: settings.max_in_flight_per_tenant,
+                in_flight_per_webhook: settings.max_in_flight_per_webhook,
+            },
+            metrics: self.metrics.clone(),
+            runtime: tokio::runtime::Handle::current(),
+            threads: threads_per_role(),
+            held: self.held.clone(),
+            cluster: store.cluster(),
+        };
+        Ok(Tenants::start(options).await?)
+    }
+
+    async fn start_nodes(&self, tenants: &Tenants, role: Role) -> Result<Nodes, Error> {
+        let options = nodes::Options {
+            cluster: self.store.cluster(),
+            is_guest: role == Role::Guest,
+            held: self.held.clone(),
+            dispatch: tenants.dispatch(),
+            lease: self.settings.node_lease,
+            registration: Registration {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                address: self.address.to_string(),
+                started_at: self.clock.now(),
+            },
+            metrics: self.metrics.clone(),
+        };
+        Ok(Nodes::start(options).await?)
+    }
 }
 
 /// Every address under which the server can be reached on this machine: it is never a target.
@@ -298,7 +364,7 @@ pub fn block_on<F: Future>(work: F) -> Result<F::Output, Error> {
 /// Runs a server until SIGTERM or SIGINT; `ready` is called when it listens.
 pub fn run(settings: Settings, ready: impl FnOnce(&Server)) -> Result<(), Error> {
     block_on(async {
-        let server = Server::start(settings).await?;
+        let server = Server::start(settings, Role::Node).await?;
         ready(&server);
         wait_for_signal().await.map_err(Error::Runtime)?;
         tracing::info!("stopping");

@@ -30,6 +30,14 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where the ledger is.
     pub database: Database,
+    /// Connections to PostgreSQL that answer questions, at most.
+    pub database_readers: u32,
+    /// Connections to PostgreSQL that append.
+    pub database_writers: usize,
+    /// How long one statement may take at PostgreSQL.
+    pub database_statement_timeout: Duration,
+    /// How long a node that was halted or cut off keeps its tenants from the others.
+    pub node_lease: Duration,
     /// The token with every permission; without it the one of the data directory.
     pub platform_token: Option<SecretText>,
     /// Base64 of the master keys, newest first; without it the one of the data directory.
@@ -63,6 +71,8 @@ pub struct Settings {
 pub enum Database {
     /// In a file that one process uses.
     Sqlite(PathBuf),
+    /// In a PostgreSQL database, which several processes may share.
+    Postgres(SecretText),
 }
 
 /// How the log is written.
@@ -119,6 +129,10 @@ impl Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data_dir: PathBuf::new(),
             database: Database::Sqlite(PathBuf::new()),
+            database_readers: 0,
+            database_writers: 0,
+            database_statement_timeout: Duration::ZERO,
+            node_lease: Duration::ZERO,
             platform_token: None,
             master_key: None,
             egress_allow: Vec::new(),

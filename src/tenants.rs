@@ -33,8 +33,9 @@ use tokio::sync::Semaphore;
 use crate::{
     entropy::Ids,
     metrics::Metrics,
+    nodes::{Dispatch, Held},
     outbound::Sender,
-    store::{self, Ledger, Views},
+    store::{self, Cluster, Ledger, Views},
     vault::Vault,
 };
 
@@ -62,6 +63,10 @@ pub struct Options {
     pub runtime: tokio::runtime::Handle,
     /// On how many threads the actors live; at least one.
     pub threads: usize,
+    /// Which tenants this node sends for.
+    pub held: Arc<Held>,
+    /// What it shares with other nodes, if there may be some.
+    pub cluster: Option<Cluster>,
 }
 
 /// How many attempts may run at one time.
@@ -100,6 +105,8 @@ pub(crate) struct Shared {
     starts: Semaphore,
     loads: Semaphore,
     is_stopping: AtomicBool,
+    held: Arc<Held>,
+    cluster: Option<Cluster>,
 }
 
 impl Shared {
@@ -114,6 +121,14 @@ impl Shared {
         webhook::Rules {
             policy: self.policy.clone(),
             catalogue: self.catalogue(),
+        }
+    }
+
+    /// Reads the catalogue again where another node may have changed it.
+    async fn refresh_catalogue(&self) -> Result<(), store::Error> {
+        match &self.cluster {
+            Some(_) => self.reload_catalogue().await,
+            None => Ok(()),
         }
     }
 
@@ -136,8 +151,8 @@ pub struct Tenants {
 }
 
 impl Tenants {
-    /// Reads what is waiting and goes on with it. Costs the webhooks that have something waiting,
-    /// not the deliveries.
+    /// Makes ready for requests. What is waiting is gone on with when [`Dispatch::gain`] says of
+    /// which partitions, by [`Tenants::dispatch`].
     ///
     /// Must be called within an actix system.
     pub async fn start(options: Options) -> Result<Self, store::Error> {
@@ -159,15 +174,22 @@ impl Tenants {
             starts: Semaphore::new(STARTS_MAX),
             loads: Semaphore::new(LOADS_MAX),
             is_stopping: AtomicBool::new(false),
+            held: options.held,
+            cluster: options.cluster,
         });
         shared.reload_catalogue().await?;
-        let directory = directory::Directory::start(shared.clone(), options.threads).await?;
+        let directory = directory::Directory::start(shared.clone(), options.threads);
         Ok(Self { shared, directory })
     }
 
     /// The topics that exist now.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         self.shared.catalogue()
+    }
+
+    /// Whoever holds partitions tells this what to send.
+    pub fn dispatch(&self) -> Arc<dyn Dispatch> {
+        Arc::new(self.directory.clone())
     }
 
     /// Starts no further attempts.

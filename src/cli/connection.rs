@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{Error, client::Client, flags::Flags, log_quietly};
 use crate::{
-    server::{self, Server},
-    settings::{Loaded, SecretText, keys},
+    server::{self, Role, Server},
+    settings::{Database, Loaded, SecretText, keys},
 };
 
 #[derive(Debug, Args)]
@@ -74,9 +74,16 @@ impl Connection {
         let mut settings = loaded.settings.clone();
         let data_dir = settings.data_dir.display().to_string();
         let address = settings.listen.to_string();
-        eprintln!("hookledger: no server at {address}, using the ledger in {data_dir}");
+        match settings.database {
+            Database::Sqlite(_) => {
+                eprintln!("hookledger: no server at {address}, using the ledger in {data_dir}");
+            }
+            Database::Postgres(_) => {
+                eprintln!("hookledger: no server at {address}, using the database itself");
+            }
+        }
         settings.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = Server::start(settings)
+        let server = Server::start(settings, Role::Guest)
             .await
             .map_err(|source| Error::LocalLedger {
                 address,

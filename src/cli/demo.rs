@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{Error as CliError, flags::Flags, log_quietly, output::Style};
 use crate::{
-    server::{self, Server},
+    server::{self, Role, Server},
     settings::{Database, Settings},
 };
 
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), CliError> {
 async fn play(settings: Settings) -> Result<(), CliError> {
     let teller = Teller::new(Style::for_stdout());
     teller.step("Start a server on a ledger in a temporary directory")?;
-    let server = Server::start(settings).await?;
+    let server = Server::start(settings, Role::Node).await?;
     let result = tokio::select! {
         story = timeout(STORY_MAX, story::play(&server, &teller)) => {
             story.unwrap_or(Err(Error::DidNotHappen("all of it in time").into()))

@@ -43,6 +43,7 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         get /api/admin/webhooks/{id}/secret
         get /api/events
         get /api/events/{id}
+        get /api/platform/nodes
         get /api/platform/tenants
         get /api/platform/tenants/{tenant}
         get /api/platform/tenants/{tenant}/tokens

@@ -166,8 +166,10 @@ fn load_or_create_master_keys(settings: &Settings) -> Result<Vec<[u8; MASTER_KEY
         return Ok(parse_master_keys(keys.expose())?);
     }
     let path = settings.data_dir.join(MASTER_KEY_FILE);
-    let Database::Sqlite(ledger) = &settings.database;
-    if !path.exists() && fs::metadata(ledger).is_ok_and(|ledger| ledger.len() > 0) {
+    if let Database::Sqlite(ledger) = &settings.database
+        && !path.exists()
+        && fs::metadata(ledger).is_ok_and(|ledger| ledger.len() > 0)
+    {
         return Err(Error::LostMasterKey {
             ledger: ledger.clone(),
             key_file: path,

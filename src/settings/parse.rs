@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hookledger_domain::target::{Allowance, InvalidAllowance};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use url::Url;
 
 use super::{Database, LogFormat, SecretText, duration, keys};
 
@@ -16,6 +17,8 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// The shortest and the longest time that an attempt may be given.
 const DELIVERY_TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(60));
+/// The shortest and the longest lease of a node, and time-out of a statement.
+const LEASE_OR_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 /// The most concurrent attempts that can be asked for.
 const IN_FLIGHT_MAX: usize = 65_536;
 /// The shortest HS256 secret: RFC 7518 section 3.2 asks for at least the hash's size.
@@ -84,13 +87,16 @@ pub enum Invalid {
     /// An entry that is no network.
     #[error(transparent)]
     Allowance(#[from] InvalidAllowance),
-    /// A Postgres URL.
+    /// No URL of a PostgreSQL database.
     #[error(
-        "postgres:// needs a build with the Postgres store; this build has the embedded store only"
+        "expected postgres://USER:PASSWORD@HOST:PORT/DATABASE; special characters in the password \
+         are written as %XX"
     )]
     Postgres,
     /// No database that is known, or not one that can be trusted with a ledger.
-    #[error("expected sqlite:PATH, with a path of a file and without options")]
+    #[error(
+        "expected sqlite:PATH, with a path of a file and without options, or postgres://HOST/DATABASE"
+    )]
     Database,
     /// A token that is guessable or cannot stand in a header.
     #[error(transparent)]
@@ -135,13 +141,18 @@ pub(super) fn boolean(text: &str) -> Result<bool, Invalid> {
 }
 
 pub(super) fn in_flight(text: &str) -> Result<usize, Invalid> {
+    count(text, 1, IN_FLIGHT_MAX)
+}
+
+pub(super) fn count<T>(text: &str, min: usize, max: usize) -> Result<T, Invalid>
+where
+    T: TryFrom<usize>,
+{
     text.parse()
         .ok()
-        .filter(|count| (1..=IN_FLIGHT_MAX).contains(count))
-        .ok_or(Invalid::Count {
-            min: 1,
-            max: IN_FLIGHT_MAX,
-        })
+        .filter(|count| (min..=max).contains(count))
+        .and_then(|count| T::try_from(count).ok())
+        .ok_or(Invalid::Count { min, max })
 }
 
 pub(super) fn share(text: &str) -> Result<f64, Invalid> {
@@ -153,6 +164,11 @@ pub(super) fn share(text: &str) -> Result<f64, Invalid> {
 
 pub(super) fn delivery_timeout(text: &str) -> Result<Duration, Invalid> {
     let (min, max) = DELIVERY_TIMEOUT;
+    bounded_duration(text, min, max)
+}
+
+pub(super) fn lease_or_timeout(text: &str) -> Result<Duration, Invalid> {
+    let (min, max) = LEASE_OR_TIMEOUT;
     bounded_duration(text, min, max)
 }
 
@@ -211,7 +227,7 @@ pub(super) fn text(text: &str) -> Result<String, Invalid> {
 
 pub(super) fn database(text: &str) -> Result<Database, Invalid> {
     if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        return Err(Invalid::Postgres);
+        return postgres(text).ok_or(Invalid::Postgres);
     }
     let path = text.strip_prefix("sqlite:").ok_or(Invalid::Database)?;
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -221,6 +237,14 @@ pub(super) fn database(text: &str) -> Result<Database, Invalid> {
         return Err(Invalid::Database);
     }
     self::path(path).map(Database::Sqlite)
+}
+
+fn postgres(text: &str) -> Option<Database> {
+    let url = Url::parse(text).ok()?;
+    // A server may also be named in the options, as that of a socket must be.
+    let has_host = url.host_str().is_some_and(|host| !host.is_empty())
+        || url.query_pairs().any(|(name, _)| name.starts_with("host"));
+    (has_host && url.fragment().is_none()).then(|| Database::Postgres(SecretText::from(text)))
 }
 
 pub(super) fn platform_token(text: &str) -> Result<SecretText, Invalid> {

@@ -77,7 +77,7 @@ impl Definition {
         let is_hidden = match self.shown {
             Shown::Plainly => false,
             Shown::Masked => true,
-            Shown::WithoutPassword => value.contains('@'),
+            Shown::WithoutPassword => value.contains('@') || value.contains("password="),
         };
         if is_hidden {
             "********".to_owned()
@@ -121,7 +121,8 @@ pub static TABLE: &[Definition] = &[
     Definition {
         name: "database_url",
         value_name: "URL",
-        help: "Where the ledger is: sqlite:PATH",
+        help: "Where the ledger is: sqlite:PATH, or postgres://USER:PASSWORD@HOST:PORT/DATABASE with \
+               sslmode and the like as libpq knows them",
         fallback: Fallback::Computed("sqlite: file in the data directory", |s| {
             // Its components, since `sqlite:` would read a leading `//` as a part of the scheme.
             let file: PathBuf = s.data_dir.join("hookledger.db").components().collect();
@@ -129,6 +130,44 @@ pub static TABLE: &[Definition] = &[
         }),
         shown: Shown::WithoutPassword,
         set: |s, text| put(&mut s.database, parse::database(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "database_readers",
+        value_name: "COUNT",
+        help: "Connections to PostgreSQL that answer questions, at most; 1 to 1000",
+        fallback: Fallback::Value("8"),
+        set: |s, text| put(&mut s.database_readers, parse::count(text, 1, 1000)),
+        ..PLAIN
+    },
+    Definition {
+        name: "database_writers",
+        value_name: "COUNT",
+        help: "Connections to PostgreSQL that append, 1 to 16",
+        fallback: Fallback::Value("2"),
+        set: |s, text| put(&mut s.database_writers, parse::count(text, 1, 16)),
+        ..PLAIN
+    },
+    Definition {
+        name: "database_statement_timeout",
+        value_name: "DURATION",
+        help: "How long one statement may take at PostgreSQL, 1s to 10m",
+        fallback: Fallback::Value("10s"),
+        set: |s, text| {
+            put(
+                &mut s.database_statement_timeout,
+                parse::lease_or_timeout(text),
+            )
+        },
+        ..PLAIN
+    },
+    Definition {
+        name: "node_lease",
+        value_name: "DURATION",
+        help: "How long after a node's end the others take its tenants over, 1s to 10m; \
+               PostgreSQL only",
+        fallback: Fallback::Value("10s"),
+        set: |s, text| put(&mut s.node_lease, parse::lease_or_timeout(text)),
         ..PLAIN
     },
     Definition {

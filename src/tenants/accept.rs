@@ -16,7 +16,7 @@ use super::{Shared, lane::Entry, publish::Published};
 use crate::store::{Commit, Error, Stream};
 
 /// A message that is ready to be accepted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Prepared {
     /// What it is about.
     pub topic: Topic,
@@ -44,12 +44,23 @@ pub(super) struct Fresh {
     pub entries: Vec<(WebhookId, Entry)>,
 }
 
-/// Decides message and deliveries and appends them together.
+/// Why a message was not accepted.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The store did not take it.
+    Store(Error),
+    /// It did not come so far.
+    Actor(super::Error),
+}
+
+/// Decides message and deliveries and appends them together, if the tenant is still of the
+/// `generation` by which it was decided who gets it.
 pub(super) async fn accept(
     shared: &Shared,
     tenant: &TenantId,
     prepared: Prepared,
     fan_out: FanOut,
+    generation: u64,
     origin: &Origin,
 ) -> Result<Fresh, Error> {
     let now = shared.clock.now();
@@ -73,6 +84,7 @@ pub(super) async fn accept(
         fan_out,
     };
     let mut commit = Commit::new(origin, now);
+    commit.expect_generation(generation);
     let (_, event) = decide(Message::default(), message::Command::Accept(accepted)).await?;
     commit.push_with_body(id, 1, &event.into(), Some(prepared.body.clone()))?;
     commit.because_of(id);

@@ -17,8 +17,8 @@ use chrono::{DateTime, Utc};
 use hookledger_domain::{
     ids::{DeliveryId, WebhookId},
     tenant::TenantId,
-    webhook::Webhook,
 };
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -28,16 +28,17 @@ use super::{
     live::LiveWebhook,
     slots::Slot,
 };
-use crate::store::Stream;
+use crate::nodes::Partition;
 
 mod dispatch;
 mod intake;
 mod messages;
+mod ownership;
 mod reads;
 
-pub(super) use messages::{Accept, Refresh, Suspend};
-use messages::{Broken, Done, Granted, Loaded};
-use reads::{Beginning, read_beginning};
+pub(super) use messages::{Accept, Expect, Found, LookAgain, Own, Release, Reload, Report};
+use messages::{Broken, Done, Granted, Loaded, Reloaded};
+use reads::{Changes, Versions, read_changes};
 
 /// How long an actor with nothing to do stays.
 const IDLE: Duration = Duration::from_secs(60);
@@ -45,16 +46,29 @@ const IDLE: Duration = Duration::from_secs(60);
 /// The actor.
 pub(super) struct TenantActor {
     tenant: TenantId,
+    partition: Partition,
     shared: Arc<Shared>,
     directory: Directory,
     /// Messages in the mailbox that count.
     waiting: Arc<AtomicUsize>,
     tasks: TaskTracker,
+    /// Counts what has changed in the tenant. It is that of the webhooks and the suspension here.
+    generation: u64,
     webhooks: BTreeMap<WebhookId, Arc<LiveWebhook>>,
     is_suspended: bool,
+    /// Under which the tenant's partition is this node's; the lanes are those of this epoch.
+    epoch: Option<u64>,
     lanes: HashMap<WebhookId, Lane>,
-    /// Deliveries that are being accepted: they may be in the view before they are offered.
-    accepting: HashSet<DeliveryId>,
+    /// Deliveries that the view may show and that no lane is to take from there: those that are
+    /// being accepted and will be offered, and those whose attempt began under an earlier epoch.
+    elsewhere: HashSet<DeliveryId>,
+    /// How many of them are being accepted.
+    accepting: usize,
+    /// Readings of other nodes' deliveries that are under way, and what was recorded meanwhile.
+    expected: usize,
+    touched: HashSet<DeliveryId>,
+    /// Whom to tell when nothing is under way.
+    released: Vec<oneshot::Sender<()>>,
     /// Lanes that have something to send, in turn.
     runnable: VecDeque<WebhookId>,
     is_runnable: HashSet<WebhookId>,
@@ -79,15 +93,22 @@ impl TenantActor {
         tasks: TaskTracker,
     ) -> Self {
         Self {
+            partition: Partition::of(&tenant),
             tenant,
             shared,
             directory,
             waiting,
             tasks,
+            generation: 0,
             webhooks: BTreeMap::new(),
             is_suspended: false,
+            epoch: None,
             lanes: HashMap::new(),
-            accepting: HashSet::new(),
+            elsewhere: HashSet::new(),
+            accepting: 0,
+            expected: 0,
+            touched: HashSet::new(),
+            released: Vec::new(),
             runnable: VecDeque::new(),
             is_runnable: HashSet::new(),
             wakes: BTreeSet::new(),
@@ -98,20 +119,6 @@ impl TenantActor {
             last_busy: Instant::now(),
             is_retired: false,
         }
-    }
-
-    fn begin(&mut self, beginning: Beginning, ctx: &mut Context<Self>) {
-        self.is_suspended = beginning.is_suspended;
-        self.webhooks = beginning
-            .webhooks
-            .into_iter()
-            .map(|(id, webhook)| (id, Arc::new(webhook)))
-            .collect();
-        for waiting in beginning.waiting {
-            self.lane(waiting.webhook_id, Some(waiting.due_at));
-            self.look_at(waiting.webhook_id, ctx);
-        }
-        self.pump(ctx);
     }
 
     /// The lane of a webhook; a new one has something to load from `rest` on, if it says so.
@@ -127,6 +134,7 @@ impl TenantActor {
         let quiet = self.last_busy.elapsed();
         let is_idle = quiet >= IDLE
             && self.in_flight == 0
+            && self.expected == 0
             && self.tasks.is_empty()
             && self.lanes.values().all(Lane::is_idle);
         let wake_at = self.wakes.first().map(|(wake_at, _)| *wake_at);
@@ -160,10 +168,13 @@ impl Actor for TenantActor {
             tasks.close();
             tasks.wait().await;
             tasks.reopen();
-            read_beginning(&shared, &tenant).await
+            read_changes(&shared, &tenant, &Versions::new()).await
         };
-        let begin = read.into_actor(self).map(|beginning, actor, ctx| match beginning {
-            Ok(beginning) => actor.begin(beginning, ctx),
+        let begin = read.into_actor(self).map(|changes, actor, ctx| match changes {
+            Ok(changes) => {
+                actor.apply(changes, ctx);
+                actor.own(ctx);
+            }
             Err(error) => {
                 tracing::warn!(%error, tenant = %actor.tenant, "a tenant's actor cannot start yet");
                 ctx.stop();
@@ -187,13 +198,22 @@ impl Handler<Done> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, done: Done, ctx: &mut Context<Self>) {
+        let now = self.shared.clock.now();
         self.last_busy = Instant::now();
         self.in_flight -= 1;
+        if self.expected > 0 {
+            self.touched.insert(done.delivery);
+        }
+        let is_of_earlier_epoch = self.elsewhere.remove(&done.delivery);
         if let Some(lane) = self.lanes.get_mut(&done.webhook) {
-            lane.done(done.delivery, done.again, self.shared.clock.now());
+            match &done.again {
+                Some(entry) if is_of_earlier_epoch => lane.doubt(entry.stream.state.due_at()),
+                _ => lane.done(done.delivery, done.again, now),
+            }
         }
         self.look_at(done.webhook, ctx);
         self.pump(ctx);
+        self.tell_if_released();
     }
 }
 
@@ -210,11 +230,14 @@ impl Handler<Loaded> for TenantActor {
 
     fn handle(&mut self, loaded: Loaded, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
+        if loaded.epoch != self.epoch {
+            return;
+        }
         let Some(lane) = self.lanes.get_mut(&loaded.webhook) else {
             return;
         };
         match loaded.entries {
-            Ok(entries) => lane.loaded(loaded.load, entries, &self.accepting, now),
+            Ok(entries) => lane.loaded(loaded.load, entries, &self.elsewhere, now),
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "cannot read what is due");
                 lane.load_failed(now + chrono::Duration::seconds(1));
@@ -234,62 +257,88 @@ impl Handler<Granted> for TenantActor {
     }
 }
 
-impl Handler<Refresh> for TenantActor {
+impl Handler<Reload> for TenantActor {
     type Result = ();
 
-    fn handle(&mut self, message: Refresh, ctx: &mut Context<Self>) {
+    fn handle(&mut self, reload: Reload, ctx: &mut Context<Self>) {
         self.begun();
-        let (id, stream) = (message.id, message.stream);
-        let known = self
+        let versions: Versions = self
             .webhooks
-            .get(&id)
-            .map_or(0, |webhook| webhook.version());
-        if stream.sequence > known {
-            self.replace(id, stream);
+            .iter()
+            .map(|(id, webhook)| (*id, webhook.version()))
+            .collect();
+        let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
+        let read = async move {
+            let changes = read_changes(&shared, &tenant, &versions).await;
+            addr.do_send(Reloaded {
+                changes,
+                reply: reload.reply,
+            });
+        };
+        self.tasks.spawn_on(read, &self.shared.runtime);
+    }
+}
+
+impl Handler<Reloaded> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, reloaded: Reloaded, ctx: &mut Context<Self>) {
+        let result = match reloaded.changes {
+            Ok(changes) => {
+                self.apply(changes, ctx);
+                Ok(())
+            }
+            Err(error) => {
+                // It is read again before the next message is accepted: the store refuses what was
+                // decided by an older generation.
+                tracing::warn!(%error, tenant = %self.tenant, "cannot read what has changed");
+                Err(error)
+            }
+        };
+        if let Some(reply) = reloaded.reply {
+            drop(reply.send(result));
         }
-        self.configure_lane(id, ctx);
-        self.pump(ctx);
-        let _ = message.reply.send(());
     }
 }
 
 impl TenantActor {
-    fn replace(&mut self, id: WebhookId, stream: Stream<Webhook>) {
-        if !stream.state.exists() {
-            self.webhooks.remove(&id);
+    /// Takes over what has changed. Of two readings that overlap the older one may come last.
+    fn apply(&mut self, changes: Changes, ctx: &mut Context<Self>) {
+        if changes.generation < self.generation {
             return;
         }
-        let now = self.shared.clock.now();
-        match LiveWebhook::open(&self.shared.vault, &self.tenant, id, stream, now) {
-            Ok(webhook) => drop(self.webhooks.insert(id, Arc::new(webhook))),
-            Err(error) => {
-                tracing::error!(%error, webhook = %id, "a webhook's secrets cannot be opened")
+        self.generation = changes.generation;
+        let was_suspended = std::mem::replace(&mut self.is_suspended, changes.is_suspended);
+        let mut ids = changes.gone;
+        for id in &ids {
+            self.webhooks.remove(id);
+        }
+        for (id, webhook) in changes.changed {
+            let known = self.webhooks.get(&id).map_or(0, |known| known.version());
+            if webhook.version() > known {
+                self.webhooks.insert(id, Arc::new(webhook));
+                ids.push(id);
             }
         }
+        if was_suspended != self.is_suspended {
+            ids.extend(self.lanes.keys());
+        }
+        for id in ids {
+            self.configure_lane(id, ctx);
+        }
+        self.pump(ctx);
     }
 
     /// Brings a lane in line with its webhook. One that has no lane may have deliveries waiting
     /// all the same, which the first load shows.
     fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
+        if self.epoch.is_none() {
+            return;
+        }
         let (mode, in_flight_max, rate_limit) = wanted(&self.webhooks, self.shared.limits, id);
         self.lane(id, Some(DateTime::UNIX_EPOCH))
             .configure(mode, in_flight_max, rate_limit);
         self.look_at(id, ctx);
-    }
-}
-
-impl Handler<Suspend> for TenantActor {
-    type Result = ();
-
-    fn handle(&mut self, message: Suspend, ctx: &mut Context<Self>) {
-        self.begun();
-        self.is_suspended = message.is_suspended;
-        let ids: Vec<WebhookId> = self.lanes.keys().copied().collect();
-        for id in ids {
-            self.look_at(id, ctx);
-        }
-        self.pump(ctx);
-        let _ = message.reply.send(());
     }
 }
 

@@ -199,14 +199,13 @@ impl Tenants {
         let this = self.clone();
         let tenant = tenant.clone();
         self.finish(async move {
+            this.shared.refresh_catalogue().await?;
             let rules = this.shared.rules();
-            let stream = this
-                .shared
+            this.shared
                 .ledger
                 .execute::<Webhook>(&id.to_string(), command, &rules, expected, &origin)
                 .await?;
-            // So that what is published after the answer meets the new configuration.
-            this.directory.refresh_webhook(&tenant, id, stream).await;
+            this.directory.reload(&tenant).await;
             Ok(())
         })
         .await
@@ -370,15 +369,12 @@ impl Tenants {
         );
         let (this, id) = (self.clone(), id.clone());
         self.finish(async move {
-            let stream = this
-                .shared
+            this.shared
                 .ledger
                 .execute::<Tenant>(id.as_str(), command, &(), None, &origin)
                 .await?;
             if is_suspension {
-                this.directory
-                    .refresh_suspension(&id, stream.state.is_suspended())
-                    .await;
+                this.directory.reload(&id).await;
             }
             Ok(())
         })

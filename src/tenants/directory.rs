@@ -2,7 +2,6 @@
 //! retires those that are idle, and starts those anew that panicked.
 
 use std::{
-    collections::{BTreeSet, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -11,24 +10,24 @@ use std::{
     time::Duration,
 };
 
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, Handler, Message};
+use actix::{Actor, Arbiter, ArbiterHandle, Handler, Message};
 use chrono::{DateTime, Utc};
-use hookledger_domain::{
-    actor::Origin,
-    ids::{DeliveryId, WebhookId},
-    tenant::TenantId,
-    webhook::Webhook,
-};
+use hookledger_domain::{actor::Origin, ids::DeliveryId, tenant::TenantId};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
     Error, Shared,
-    accept::Prepared,
-    actor::{Accept, Refresh, Suspend, TenantActor},
+    accept::{Failed, Prepared},
+    actor::{Accept, Reload, TenantActor},
     publish::Published,
 };
-use crate::store::{self, Stream};
+use crate::nodes::Partition;
+
+mod dispatching;
+mod seats;
+
+use seats::{Seat, Seats};
 
 /// Requests of one tenant that may wait for its actor; further ones are answered 429.
 const WAITING_PER_TENANT_MAX: usize = 1024;
@@ -55,29 +54,9 @@ struct Inner {
     alarm: Notify,
 }
 
-#[derive(Default)]
-struct Seats {
-    by_tenant: HashMap<TenantId, Seat>,
-    /// Tenants without an actor that have something due later.
-    sleeping: BTreeSet<(DateTime<Utc>, TenantId)>,
-    /// The same, the other way round.
-    due_of: HashMap<TenantId, DateTime<Utc>>,
-}
-
-/// A tenant's place in the directory while it has an actor.
-#[derive(Clone)]
-pub(super) struct Seat {
-    addr: Addr<TenantActor>,
-    /// Messages that were handed to the actor and that it has not begun yet.
-    pub waiting: Arc<AtomicUsize>,
-    /// Attempts and commits under way. A new actor starts when those of the old one are over.
-    pub tasks: TaskTracker,
-    permits: Arc<Semaphore>,
-}
-
 impl Directory {
-    /// Reads which tenants have something waiting. Those that are due start at once.
-    pub(super) async fn start(shared: Arc<Shared>, threads: usize) -> Result<Self, store::Error> {
+    /// Makes the threads of the actors ready.
+    pub(super) fn start(shared: Arc<Shared>, threads: usize) -> Self {
         let threads: Vec<Arbiter> = (0..threads.max(1)).map(|_| Arbiter::new()).collect();
         let this = Self {
             inner: Arc::new(Inner {
@@ -88,18 +67,8 @@ impl Directory {
                 shared: shared.clone(),
             }),
         };
-        let mut after: Option<(TenantId, WebhookId)> = None;
-        loop {
-            let place = after.as_ref().map(|(tenant, webhook)| (tenant, *webhook));
-            let Some(waiting) = shared.views.next_waiting(place).await? else {
-                break;
-            };
-            this.seats()
-                .sleep(waiting.tenant_id.clone(), waiting.due_at);
-            after = Some((waiting.tenant_id, waiting.webhook_id));
-        }
         shared.runtime.spawn(this.clone().wake_sleepers());
-        Ok(this)
+        this
     }
 
     /// Hands messages to the tenant's actor and waits for what became of each.
@@ -108,7 +77,7 @@ impl Directory {
         tenant: &TenantId,
         batch: Vec<Prepared>,
         origin: Origin,
-    ) -> Result<Vec<Result<Published, store::Error>>, Error> {
+    ) -> Result<Vec<Result<Published, Failed>>, Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(tenant, answer, |permit| Accept {
             batch,
@@ -143,40 +112,48 @@ impl Directory {
             .await??;
         match answers.pop() {
             Some(Ok((_, delivery))) => Ok(delivery),
-            Some(Err(error)) => Err(error.into()),
+            Some(Err(Failed::Store(error))) => Err(error.into()),
+            Some(Err(Failed::Actor(error))) => Err(error),
             None => Err(Error::Internal),
         }
     }
 
-    /// Tells the tenant's actor how a webhook is now, and waits until it knows.
-    pub(super) async fn refresh_webhook(
-        &self,
-        tenant: &TenantId,
-        id: WebhookId,
-        stream: Stream<Webhook>,
-    ) {
-        let (reply, answer) = oneshot::channel();
-        let refreshed = self
-            .ask(tenant, answer, |_| Refresh { id, stream, reply })
-            .await;
-        if let Err(error) = refreshed {
-            // It reads the ledger when it starts again.
-            tracing::warn!(%error, %tenant, "a tenant's actor could not be told of a change");
+    /// Lets the tenant's actor read what has changed, and waits until it knows. What is published
+    /// meanwhile is decided anew if it was decided by what is over: the store sees to that.
+    pub(super) async fn reload(&self, tenant: &TenantId) {
+        let (reply, reloaded) = oneshot::channel();
+        if self.tell_of_change(tenant, Some(reply))
+            && let Ok(Err(error)) | Err(error) = tokio::time::timeout(ANSWER_TIMEOUT, reloaded)
+                .await
+                .map_err(|_| Error::Unavailable)
+                .map(|answer| answer.unwrap_or(Err(Error::Unavailable)))
+        {
+            tracing::warn!(%error, %tenant, "a tenant's actor could not read a change");
         }
     }
 
-    /// Tells the tenant's actor whether it is suspended, and waits until it knows.
-    pub(super) async fn refresh_suspension(&self, tenant: &TenantId, is_suspended: bool) {
-        let (reply, answer) = oneshot::channel();
-        let refreshed = self
-            .ask(tenant, answer, |_| Suspend {
-                is_suspended,
-                reply,
-            })
-            .await;
-        if let Err(error) = refreshed {
-            tracing::warn!(%error, %tenant, "a tenant's actor could not be told of a suspension");
+    /// Tells the tenant's actor that something has changed. One that is not there reads it when it
+    /// starts, which it does now if this node sends for the tenant: more may be to send than before.
+    /// Returns whether somebody was told.
+    fn tell_of_change(
+        &self,
+        tenant: &TenantId,
+        reply: Option<oneshot::Sender<Result<(), Error>>>,
+    ) -> bool {
+        let mut seats = self.seats();
+        if let Some(seat) = seats.by_tenant.get(tenant) {
+            seat.tell(Reload { reply });
+            return true;
         }
+        if self.is_held(tenant) {
+            self.seat(&mut seats, tenant);
+        }
+        false
+    }
+
+    fn is_held(&self, tenant: &TenantId) -> bool {
+        let held = &self.inner.shared.held;
+        held.epoch(Partition::of(tenant)).is_some()
     }
 
     async fn ask<M, T>(
@@ -201,8 +178,7 @@ impl Directory {
                     retry_after_seconds: 1,
                 })?;
             // Under the lock, so that the actor is not retired with this in its mailbox.
-            seat.waiting.fetch_add(1, Ordering::Relaxed);
-            seat.addr.do_send(message(permit));
+            seat.tell(message(permit));
         }
         match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
             Ok(Ok(answer)) => Ok(answer),
@@ -250,7 +226,7 @@ impl Directory {
             return false;
         }
         seats.by_tenant.remove(tenant);
-        if let Some(due_at) = wake_at {
+        if let Some(due_at) = wake_at.filter(|_| self.is_held(tenant)) {
             seats.sleep(tenant.clone(), due_at);
             drop(seats);
             self.inner.alarm.notify_one();
@@ -356,29 +332,5 @@ impl Directory {
             .seats
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Seats {
-    fn sleep(&mut self, tenant: TenantId, due_at: DateTime<Utc>) {
-        let earlier = self.wake(&tenant);
-        let due_at = earlier.map_or(due_at, |earlier| earlier.min(due_at));
-        self.due_of.insert(tenant.clone(), due_at);
-        self.sleeping.insert((due_at, tenant));
-    }
-
-    fn wake(&mut self, tenant: &TenantId) -> Option<DateTime<Utc>> {
-        let due_at = self.due_of.remove(tenant)?;
-        self.sleeping.remove(&(due_at, tenant.clone()));
-        Some(due_at)
-    }
-
-    fn pop_due(&mut self, now: DateTime<Utc>) -> Option<TenantId> {
-        let (due_at, tenant) = self.sleeping.first()?.clone();
-        if due_at > now {
-            return None;
-        }
-        self.wake(&tenant);
-        Some(tenant)
     }
 }

@@ -205,9 +205,9 @@ impl Lane {
             && (self.mode == Mode::Cancel || self.pace.is_none_or(|pace| pace.free_at <= now))
     }
 
-    /// Something may have joined the view of which nobody told.
-    pub(super) fn doubt(&mut self, now: DateTime<Utc>) {
-        self.leave(now);
+    /// Something that is due at `due_at` may lie in the view of which nobody told.
+    pub(super) fn doubt(&mut self, due_at: DateTime<Utc>) {
+        self.leave(due_at);
     }
 
     /// What was in flight has been recorded; `again` is the delivery if it is still pending.
@@ -237,13 +237,13 @@ impl Lane {
         })
     }
 
-    /// Takes what a load gave, in due order. Deliveries that are being accepted may be among it;
-    /// they will be offered.
+    /// Takes what a load gave, in due order. Deliveries that are `elsewhere` may be among it: those
+    /// that are being accepted will be offered, others have an attempt that began under another lane.
     pub(super) fn loaded(
         &mut self,
         load: Load,
         entries: Vec<Entry>,
-        accepting: &HashSet<DeliveryId>,
+        elsewhere: &HashSet<DeliveryId>,
         now: DateTime<Utc>,
     ) {
         let touched = self.loading.take().unwrap_or_default();
@@ -256,14 +256,9 @@ impl Lane {
             let last = entries.last().map(Entry::due_at);
             self.leave(last.unwrap_or(DateTime::UNIX_EPOCH));
         }
-        let held: HashSet<DeliveryId> = self
-            .ready
-            .iter()
-            .chain(self.later.values())
-            .map(|entry| entry.id)
-            .collect();
+        let held = self.held_ids();
         for entry in entries {
-            let is_known = accepting.contains(&entry.id)
+            let is_known = elsewhere.contains(&entry.id)
                 || held.contains(&entry.id)
                 || self.in_flight.contains(&entry.id)
                 || touched.contains(&entry.id);
@@ -276,6 +271,43 @@ impl Lane {
                 self.hold(entry, now);
             }
         }
+    }
+
+    /// Takes deliveries that another node has scheduled, unless the view gave them already or they
+    /// were `touched` since they were read.
+    pub(super) fn found(
+        &mut self,
+        entries: Vec<Entry>,
+        touched: &HashSet<DeliveryId>,
+        now: DateTime<Utc>,
+    ) {
+        let held = self.held_ids();
+        for entry in entries {
+            let is_known = held.contains(&entry.id)
+                || self.in_flight.contains(&entry.id)
+                || touched.contains(&entry.id);
+            if !is_known {
+                self.offer(entry, now);
+            }
+        }
+    }
+
+    /// What is in flight, for whoever forgets the lane.
+    pub(super) fn in_flight(&self) -> impl Iterator<Item = DeliveryId> {
+        self.in_flight.iter().copied()
+    }
+
+    /// Since when the delivery that waits longest has been due, if one is due at `now`.
+    pub(super) fn due_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let ready = self.ready.front().map(Entry::due_at);
+        let later = self.later.keys().next().map(|(due_at, _)| *due_at);
+        // A lane that only looks whether something is due has no delivery that waits.
+        let rest = self.rest.filter(|rest| *rest > DateTime::UNIX_EPOCH);
+        [ready, later, rest]
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|due_at| *due_at <= now)
     }
 
     /// A load came to nothing; it is to be tried again from `retry_at` on.
@@ -313,6 +345,14 @@ impl Lane {
 
     fn held(&self) -> usize {
         self.ready.len() + self.later.len()
+    }
+
+    fn held_ids(&self) -> HashSet<DeliveryId> {
+        self.ready
+            .iter()
+            .chain(self.later.values())
+            .map(|entry| entry.id)
+            .collect()
     }
 
     fn hold(&mut self, mut entry: Entry, now: DateTime<Utc>) {

@@ -14,7 +14,11 @@ use hookledger_domain::{
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::{Error, Tenants, accept::Prepared, hex};
+use super::{
+    Error, Tenants,
+    accept::{Failed, Prepared},
+    hex,
+};
 use crate::store;
 
 /// The longest idempotency key, in characters.
@@ -97,14 +101,11 @@ impl Tenants {
         &self,
         tenant: &TenantId,
         places: Vec<(usize, Option<IdempotencyKey>)>,
-        accepted: Result<Vec<Result<Published, store::Error>>, Error>,
+        accepted: Result<Vec<Result<Published, Failed>>, Error>,
         results: &mut [Option<Result<Published, Error>>],
     ) {
         let answers = match accepted {
-            Ok(answers) => answers
-                .into_iter()
-                .map(|answer| answer.map_err(Failed::Store))
-                .collect(),
+            Ok(answers) => answers,
             Err(error) => places
                 .iter()
                 .map(|_| Err(Failed::Actor(error.clone())))
@@ -130,11 +131,20 @@ impl Tenants {
         }
     }
 
+    /// The topic of this name, if it is in the catalogue. Another node may have put it there just
+    /// now, so the store is asked before one is called unknown.
+    async fn check_topic(&self, name: &str) -> Result<Topic, Error> {
+        if let Ok(topic) = self.catalogue().check("event", name) {
+            return Ok(topic);
+        }
+        self.shared.refresh_catalogue().await?;
+        self.catalogue()
+            .check("event", name)
+            .map_err(Error::invalid)
+    }
+
     async fn prepare(&self, tenant: &TenantId, publish: Publish) -> Result<Known, Error> {
-        let topic = self
-            .catalogue()
-            .check("event", &publish.event)
-            .map_err(Error::invalid)?;
+        let topic = self.check_topic(&publish.event).await?;
         if let Some(key) = &publish.ordering_key {
             check_text(
                 "ordering_key",
@@ -203,9 +213,8 @@ impl Tenants {
             return Err(Error::NotFound);
         };
         let topic = self
-            .catalogue()
-            .check("event", topic.as_deref().unwrap_or(Topic::TEST))
-            .map_err(Error::invalid)?;
+            .check_topic(topic.as_deref().unwrap_or(Topic::TEST))
+            .await?;
         let data = match data {
             Some(data) => data,
             None => test_data(&row.config.name)?,
@@ -222,11 +231,6 @@ impl Tenants {
 enum Known {
     Yes(Published),
     No(Prepared),
-}
-
-enum Failed {
-    Store(store::Error),
-    Actor(Error),
 }
 
 fn prepare_body(topic: Topic, timestamp: DateTime<Utc>, data: &RawValue) -> Prepared {

@@ -2,18 +2,32 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{App, Receiver, hookledger};
+use serde_json::json;
+
+use crate::support::{App, Receiver, eventually, hookledger};
 
 #[tokio::test]
 async fn a_server_says_how_it_is() {
     let (app, receiver) = (App::start().await, Receiver::start().await);
     let anonymous = app.anonymous();
-    for path in ["/healthz", "/readyz"] {
-        assert_eq!(
-            anonymous.get(path).await.expect(200),
-            serde_json::json!({"status": "ok"})
-        );
-    }
+    assert_eq!(
+        anonymous.get("/healthz").await.expect(200),
+        json!({"status": "ok"})
+    );
+    let node = eventually("a node that holds everything", async || {
+        let ready = anonymous.get("/readyz").await.expect(200);
+        (ready["node"]["partitions"] == 256).then(|| ready["node"]["id"].clone())
+    })
+    .await;
+    let nodes = app.platform().get("/api/platform/nodes").await.expect(200);
+    let listed = &nodes["data"][0];
+    assert_eq!(
+        (&listed["id"], &listed["is_alive"], &nodes["data"][1]),
+        (&node, &json!(true), &json!(null))
+    );
+    assert_eq!(listed["partitions"], json!((0..256).collect::<Vec<_>>()));
+    assert_eq!(listed["address"], app.address().to_string());
+    assert_eq!(listed["lease_expires_at"].is_null(), !app.is_postgres());
     let tenant = app.tenant("acme").await;
     tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
     let message = tenant

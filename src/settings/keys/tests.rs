@@ -126,7 +126,9 @@ fn a_damaged_file_is_refused_with_its_name_and_not_replaced() {
 fn a_ledger_without_its_master_key_is_refused() {
     let data_dir = tempfile::tempdir().unwrap();
     let settings = settings(data_dir.path());
-    let Database::Sqlite(ledger) = &settings.database;
+    let Database::Sqlite(ledger) = &settings.database else {
+        panic!("another store")
+    };
     fs::write(ledger, "a ledger").unwrap();
     assert!(matches!(
         load_or_create(&settings),

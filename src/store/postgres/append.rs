@@ -10,7 +10,11 @@ use std::{
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-use super::{ACQUIRE_TIMEOUT, APPEND_LOCK, batch::Batch, rare};
+use super::{
+    ACQUIRE_TIMEOUT, APPEND_LOCK,
+    batch::{Batch, Claims},
+    rare,
+};
 use crate::store::Error;
 
 /// How long after a failed try no other is made to connect: what is handed in meanwhile is answered
@@ -29,8 +33,8 @@ pub(super) enum Outcome {
     Written,
     /// Nothing is written: these tenants are not of the generation that is expected.
     Stale(HashSet<(String, u64)>),
-    /// Nothing is written: the commits at these places were too late.
-    Late(HashSet<usize>),
+    /// Nothing is written: what some commit would append, or its key, is there already.
+    Late,
     /// Nothing is written, because of what another transaction did at the same time.
     Again,
 }
@@ -63,13 +67,27 @@ impl Append {
     /// Writes a batch, all of it or nothing. After an error the outcome is unknown.
     pub(super) async fn write(&mut self, batch: &Batch<'_>) -> Result<Outcome, Error> {
         let notices = batch.announcements.payloads(self.node);
+        self.with_connection(async |connection| write(connection, batch, &notices).await)
+            .await
+    }
+
+    /// The places of the commits that are too late: what they would append, or their keys, are there
+    /// already.
+    pub(super) async fn find_late(&mut self, claims: &Claims<'_>) -> Result<HashSet<usize>, Error> {
+        self.with_connection(async |connection| find_late(connection, claims).await)
+            .await
+    }
+
+    async fn with_connection<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, Error> {
         let mut connection = self.connect().await?;
-        let written = tokio::time::timeout(self.within, write(&mut connection, batch, &notices));
-        match written.await {
-            Ok(Ok(outcome)) => {
+        match tokio::time::timeout(self.within, work(&mut connection)).await {
+            Ok(Ok(answer)) => {
                 self.last_use = Instant::now();
                 self.connection = Some(connection);
-                Ok(outcome)
+                Ok(answer)
             }
             // Whatever the connection was about to do, it is not asked for anything more.
             Ok(Err(error)) => Err(error.into()),
@@ -114,9 +132,7 @@ async fn write(
         write_with_rare(connection, batch, notices).await
     };
     match written {
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            find_late(connection, batch).await
-        }
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => Ok(Outcome::Late),
         Err(sqlx::Error::Database(error)) if is_transient(error.code().as_deref()) => {
             Ok(Outcome::Again)
         }
@@ -172,31 +188,18 @@ async fn append<'c>(
     Ok(Outcome::Stale(stale.iter().filter_map(read).collect()))
 }
 
-/// Which commits were too late: what they would append, or their keys, are there already.
 async fn find_late(
     connection: &mut PgConnection,
-    batch: &Batch<'_>,
-) -> Result<Outcome, sqlx::Error> {
-    let (events, keys) = (&batch.events, batch.keys());
-    let late_events = sqlx::query(sql!("find_late_events"))
-        .bind(&events.aggregate_type)
-        .bind(&events.aggregate_id)
-        .bind(&events.sequence)
-        .fetch_all(&mut *connection)
-        .await?;
-    let late_keys = keys
-        .bind(sqlx::query(sql!("find_late_keys")))
-        .fetch_all(connection)
-        .await?;
+    claims: &Claims<'_>,
+) -> Result<HashSet<usize>, sqlx::Error> {
     let mut late = HashSet::new();
-    for row in &late_events {
-        late.extend(batch.owner_of_event(row.try_get(0)?));
+    let events = claims.places.bind(sqlx::query(sql!("find_late_events")));
+    for row in events.fetch_all(&mut *connection).await? {
+        late.extend(usize::try_from(row.try_get::<i64, _>(0)?));
     }
-    for row in &late_keys {
-        late.extend(batch.owner_of_key(row.try_get(0)?));
+    let keys = claims.keys.bind(sqlx::query(sql!("find_late_keys")));
+    for row in keys.fetch_all(connection).await? {
+        late.extend(usize::try_from(row.try_get::<i64, _>(0)?));
     }
-    Ok(match late.is_empty() {
-        true => Outcome::Again,
-        false => Outcome::Late(late),
-    })
+    Ok(late)
 }

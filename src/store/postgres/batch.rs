@@ -72,8 +72,37 @@ columns! {
         event_version: &'a str, payload: &'a str, metadata: &'a str, tenant_id: &'a str,
         recorded_at: Time,
     }
-    /// Idempotency keys that are to be taken.
-    Keys { tenant_id: &'a str, key: &'a str }
+    /// Places in streams that commits want to take, each with the place of its commit.
+    Places { aggregate_type: &'a str, aggregate_id: &'a str, sequence: i64, commit: i64 }
+    /// Idempotency keys that commits want to take, likewise.
+    Keys { tenant_id: &'a str, key: &'a str, commit: i64 }
+}
+
+/// What commits want to take that only one can have.
+#[derive(Debug, Default)]
+pub(super) struct Claims<'a> {
+    pub(super) places: Places<'a>,
+    pub(super) keys: Keys<'a>,
+}
+
+impl<'a> Claims<'a> {
+    pub(super) fn of(commits: impl Iterator<Item = &'a Commit>) -> Self {
+        let mut claims = Self::default();
+        for (commit, events) in (0..).zip(commits.map(|commit| &commit.events)) {
+            for event in events {
+                claims.places.aggregate_type.push(event.aggregate_type);
+                claims.places.aggregate_id.push(&event.aggregate_id);
+                claims.places.sequence.push(event.sequence.cast_signed());
+                claims.places.commit.push(commit);
+                if let Some((tenant, key)) = idempotency_key(event) {
+                    claims.keys.tenant_id.push(tenant);
+                    claims.keys.key.push(key);
+                    claims.keys.commit.push(commit);
+                }
+            }
+        }
+        claims
+    }
 }
 
 /// Several commits as rows of the tables.
@@ -92,9 +121,6 @@ pub(super) struct Batch<'a> {
     /// The places of commits that are not in it, because one before them takes the same place in a
     /// stream or the same idempotency key.
     pub(super) late: Vec<usize>,
-    /// The commit of each event and of each key.
-    event_owners: Vec<usize>,
-    key_owners: Vec<usize>,
     taken: HashSet<(&'a str, &'a str, u64)>,
     keys: HashSet<(&'a str, &'a str)>,
     expected: HashSet<(&'a str, u64)>,
@@ -108,7 +134,7 @@ impl<'a> Batch<'a> {
         let mut batch = Self::default();
         for (place, commit) in commits.enumerate() {
             if batch.claim(commit) {
-                batch.add(place, commit)?;
+                batch.add(commit)?;
             } else {
                 batch.late.push(place);
             }
@@ -138,7 +164,7 @@ impl<'a> Batch<'a> {
         is_free
     }
 
-    fn add(&mut self, place: usize, commit: &'a Commit) -> Result<(), Error> {
+    fn add(&mut self, commit: &'a Commit) -> Result<(), Error> {
         let tenant = commit.tenant.as_ref().map_or("", TenantId::as_str);
         if let Some(generation) = commit.expected_generation
             && self.expected.insert((tenant, generation))
@@ -147,7 +173,7 @@ impl<'a> Batch<'a> {
             self.expectations.generation.push(generation.cast_signed());
         }
         for event in &commit.events {
-            self.add_event(place, tenant, commit.recorded_at, event)?;
+            self.add_event(tenant, commit.recorded_at, event)?;
             for change in &event.changes {
                 self.change(tenant, change)?;
             }
@@ -158,7 +184,6 @@ impl<'a> Batch<'a> {
 
     fn add_event(
         &mut self,
-        place: usize,
         tenant: &'a str,
         recorded_at: Time,
         event: &'a EventRow,
@@ -173,9 +198,6 @@ impl<'a> Batch<'a> {
         rows.metadata.push(&event.metadata);
         rows.tenant_id.push(tenant);
         rows.recorded_at.push(recorded_at);
-        self.event_owners.push(place);
-        self.key_owners
-            .extend(idempotency_key(event).map(|_| place));
         if let Some(body) = &event.body {
             self.bodies.tenant_id.push(tenant);
             self.bodies.id.push(body_id(event)?);
@@ -214,33 +236,6 @@ impl<'a> Batch<'a> {
             self.progress.push(tenant, progress);
         }
     }
-
-    /// The idempotency keys that it takes, in the order of [`Batch::owner_of_key`].
-    pub(super) fn keys(&self) -> Keys<'a> {
-        let mut keys = Keys::default();
-        let rows = &self.messages;
-        for (tenant, key) in rows.tenant_id.iter().zip(&rows.idempotency_key) {
-            if let Some(key) = key {
-                keys.tenant_id.push(tenant);
-                keys.key.push(key);
-            }
-        }
-        keys
-    }
-
-    /// The commit of the event that is number `place` of this batch, from 1.
-    pub(super) fn owner_of_event(&self, place: i64) -> Option<usize> {
-        owner(&self.event_owners, place)
-    }
-
-    /// The commit of the idempotency key that is number `place` of this batch, from 1.
-    pub(super) fn owner_of_key(&self, place: i64) -> Option<usize> {
-        owner(&self.key_owners, place)
-    }
-}
-
-fn owner(owners: &[usize], place: i64) -> Option<usize> {
-    owners.get(usize::try_from(place - 1).ok()?).copied()
 }
 
 fn idempotency_key(event: &EventRow) -> Option<(&str, &str)> {

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     append::{Append, Outcome},
-    batch::Batch,
+    batch::{Batch, Claims},
 };
 use crate::{
     metrics::Metrics,
@@ -91,11 +91,13 @@ async fn write(append: &mut Append, mut waiting: Vec<Waiting>, metrics: &Metrics
                 return refuse(refused);
             }
             Ok((Outcome::Again, _)) => {}
-            Ok((Outcome::Late(places), _)) => {
-                take(&mut waiting, &mut refused, Error::Conflict, |place, _| {
+            // Nothing is found when another transaction took it and gave it up again.
+            Ok((Outcome::Late, _)) => match find_late(append, &waiting).await {
+                Ok(places) => take(&mut waiting, &mut refused, Error::Conflict, |place, _| {
                     places.contains(&place)
-                });
-            }
+                }),
+                Err(error) => return fail(waiting, refused, &error),
+            },
             Ok((Outcome::Stale(tenants), _)) => {
                 take(&mut waiting, &mut refused, Error::Stale, |_, commit| {
                     let expected = commit.tenant.as_ref().zip(commit.expected_generation);
@@ -104,18 +106,24 @@ async fn write(append: &mut Append, mut waiting: Vec<Waiting>, metrics: &Metrics
                     })
                 });
             }
-            Err(error) => {
-                tracing::error!(%error, commits = waiting.len(), "cannot write to the ledger");
-                let refused_too = waiting.into_iter().map(|waiting| (waiting, error.clone()));
-                return refuse(refused_too.chain(refused).collect());
-            }
+            Err(error) => return fail(waiting, refused, &error),
         }
         if waiting.is_empty() {
             return refuse(refused);
         }
     }
-    let busy = waiting.into_iter().map(|waiting| (waiting, Error::Busy));
-    refuse(busy.chain(refused).collect());
+    fail(waiting, refused, &Error::Busy);
+}
+
+async fn find_late(append: &mut Append, waiting: &[Waiting]) -> Result<HashSet<usize>, Error> {
+    let claims = Claims::of(waiting.iter().map(|waiting| &waiting.commit));
+    append.find_late(&claims).await
+}
+
+fn fail(waiting: Vec<Waiting>, refused: Vec<(Waiting, Error)>, error: &Error) {
+    tracing::error!(%error, commits = waiting.len(), "cannot write to the ledger");
+    let failed = waiting.into_iter().map(|waiting| (waiting, error.clone()));
+    refuse(failed.chain(refused).collect());
 }
 
 /// One try. Says which commits were left out because one of the batch was before them.

@@ -16,7 +16,7 @@ use crate::{
 
 const INSERT_EVENT: &str = include_str!("../sql/sqlite/insert_event.sql");
 const INSERT_BODY: &str = include_str!("../sql/sqlite/insert_body.sql");
-const SELECT_GENERATION: &str = include_str!("../sql/sqlite/select_generation.sql");
+const GENERATION: &str = include_str!("../sql/sqlite/generation.sql");
 
 /// The most commits of one transaction.
 const BATCH_COMMITS_MAX: usize = 256;
@@ -199,7 +199,7 @@ fn check_generation(connection: &Connection, commit: &Commit) -> Result<(), Erro
     let (Some(tenant), Some(expected)) = (&commit.tenant, commit.expected_generation) else {
         return Ok(());
     };
-    let mut statement = connection.prepare_cached(SELECT_GENERATION)?;
+    let mut statement = connection.prepare_cached(GENERATION)?;
     let found = statement
         .query_row([tenant.as_str()], |row| row.get::<_, i64>(0))
         .optional()?;

@@ -21,7 +21,7 @@ impl TenantActor {
         if let Some(wake_at) = self.wake_of.remove(&id) {
             self.wakes.remove(&(wake_at, id));
         }
-        if self.is_suspended || self.directory.is_stopping() {
+        if !self.may_send() {
             return;
         }
         let Some(lane) = self.lanes.get_mut(&id) else {
@@ -29,9 +29,11 @@ impl TenantActor {
         };
         if let Some(load) = lane.start_load(now) {
             let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
+            let epoch = self.epoch;
             self.shared.runtime.spawn(async move {
                 let entries = read_due(&shared, &tenant, id, load).await;
                 addr.do_send(Loaded {
+                    epoch,
                     webhook: id,
                     load,
                     entries,
@@ -53,7 +55,7 @@ impl TenantActor {
     /// Sends as much as the limits allow, one delivery a lane in turn.
     pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
         while let Some(id) = self.runnable.front().copied() {
-            if self.is_suspended || self.directory.is_stopping() {
+            if !self.may_send() {
                 break;
             }
             let now = self.shared.clock.now();

@@ -1,26 +1,54 @@
 //! How the actor takes messages: it decides who gets them, lets them be written, and gives their
 //! deliveries to the lanes.
 
-use actix::{AsyncContext, Context, Handler};
+use std::sync::Arc;
+
+use actix::{Addr, AsyncContext, Context, Handler};
 use hookledger_domain::{
     actor::Origin,
+    ids::DeliveryId,
     message::{self, FanOut, Recipient},
     tenant::TenantId,
 };
+use tokio::sync::oneshot;
 
 use super::{
     TenantActor,
-    messages::{Accept, Accepted, Offer},
+    messages::{Accept, Accepted, FanOutAgain, FannedOut, Offer, Reload},
 };
-use crate::tenants::{
-    Error, Shared,
-    accept::{Prepared, accept},
+use crate::{
+    store,
+    tenants::{
+        Error, Shared,
+        accept::{Failed, Fresh, Prepared, accept},
+        publish::Published,
+    },
 };
 
 /// Messages of a batch whose commits are under way at one time.
 const BATCH_COMMITS_MAX: usize = 64;
+/// How often it is decided anew who gets a message because the tenant has changed meanwhile.
+const FAN_OUTS_MAX: usize = 10;
 
 impl TenantActor {
+    /// Decides who gets messages, and notes that their deliveries are being accepted.
+    fn fan_out_all(&mut self, items: Vec<Prepared>) -> FannedOut {
+        let items: Vec<(Prepared, FanOut)> = items
+            .into_iter()
+            .map(|item| {
+                let fan_out = self.fan_out(&item);
+                let ids = fan_out.deliveries.iter().map(|to| to.delivery_id);
+                self.accepting += fan_out.deliveries.len();
+                self.elsewhere.extend(ids);
+                (item, fan_out)
+            })
+            .collect();
+        FannedOut {
+            items,
+            generation: self.generation,
+        }
+    }
+
     /// Decides who gets a message; nobody but a test's webhook gets a test.
     fn fan_out(&self, item: &Prepared) -> FanOut {
         let now = self.shared.clock.now();
@@ -53,28 +81,17 @@ impl Handler<Accept> for TenantActor {
             drop(message.reply.send(Err(Error::Suspended)));
             return;
         }
-        let items: Vec<(Prepared, FanOut)> = message
-            .batch
-            .into_iter()
-            .map(|item| {
-                let fan_out = self.fan_out(&item);
-                self.accepting
-                    .extend(fan_out.deliveries.iter().map(|to| to.delivery_id));
-                (item, fan_out)
-            })
-            .collect();
-        let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
-        let (origin, permit, reply) = (message.origin, message.permit, message.reply);
+        let fanned_out = self.fan_out_all(message.batch);
+        let intake = Intake {
+            shared: self.shared.clone(),
+            tenant: self.tenant.clone(),
+            addr: ctx.address(),
+            origin: message.origin,
+        };
+        let (permit, reply) = (message.permit, message.reply);
         let work = async move {
             let _permit = permit;
-            let mut accepted = Accepted::with_capacity(items.len());
-            let mut items = items.into_iter().peekable();
-            while items.peek().is_some() {
-                let chunk: Vec<_> = items.by_ref().take(BATCH_COMMITS_MAX).collect();
-                let (offer, results) = accept_all(&shared, &tenant, chunk, &origin).await;
-                accepted.extend(results);
-                addr.do_send(offer);
-            }
+            let accepted = intake.accept(fanned_out).await;
             // Whoever asked may have gone away; the messages are accepted all the same.
             drop(reply.send(Ok(accepted)));
         };
@@ -82,39 +99,30 @@ impl Handler<Accept> for TenantActor {
     }
 }
 
-/// Accepts messages side by side, so that they share the writer's transactions.
-async fn accept_all(
-    shared: &Shared,
-    tenant: &TenantId,
-    items: Vec<(Prepared, FanOut)>,
-    origin: &Origin,
-) -> (Offer, Accepted) {
-    let recipients: Vec<Vec<Recipient>> = items
-        .iter()
-        .map(|(_, fan_out)| fan_out.deliveries.clone())
-        .collect();
-    let commits = items
-        .into_iter()
-        .map(|(item, fan_out)| accept(shared, tenant, item, fan_out, origin));
-    let results = futures_util::future::join_all(commits).await;
-    let mut offer = Offer::default();
-    let mut accepted = Accepted::with_capacity(results.len());
-    for (recipients, result) in recipients.into_iter().zip(results) {
-        offer
-            .settled
-            .extend(recipients.iter().map(|to| to.delivery_id));
-        if matches!(&result, Err(error) if error.is_unavailable()) {
-            offer
-                .unsure
-                .extend(recipients.iter().map(|to| to.webhook_id));
+impl Handler<FanOutAgain> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, message: FanOutAgain, _: &mut Context<Self>) {
+        let fanned_out = if self.is_suspended {
+            Err(Error::Suspended)
+        } else {
+            Ok(self.fan_out_all(message.items))
+        };
+        if let Err(Ok(unwanted)) = message.reply.send(fanned_out) {
+            // The task that asked is gone, so nobody is going to accept them.
+            for (_, fan_out) in unwanted.items {
+                self.settle(fan_out.deliveries.iter().map(|to| to.delivery_id));
+            }
         }
-        accepted.push(result.map(|message| {
-            let first = message.entries.first().map(|(_, entry)| entry.id);
-            offer.fresh.extend(message.entries);
-            (message.published, first)
-        }));
     }
-    (offer, accepted)
+}
+
+impl TenantActor {
+    fn settle(&mut self, ids: impl Iterator<Item = DeliveryId>) {
+        for id in ids {
+            self.accepting -= usize::from(self.elsewhere.remove(&id));
+        }
+    }
 }
 
 impl Handler<Offer> for TenantActor {
@@ -122,17 +130,141 @@ impl Handler<Offer> for TenantActor {
 
     fn handle(&mut self, offer: Offer, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
-        for id in &offer.settled {
-            self.accepting.remove(id);
+        self.settle(offer.settled.into_iter());
+        // Where another node sends, the store has told it.
+        if self.epoch.is_some() {
+            for (webhook, entry) in offer.fresh {
+                self.lane(webhook, None).offer(entry, now);
+                self.look_at(webhook, ctx);
+            }
+            for webhook in offer.unsure {
+                self.lane(webhook, None).doubt(now);
+                self.look_at(webhook, ctx);
+            }
+            self.pump(ctx);
         }
-        for (webhook, entry) in offer.fresh {
-            self.lane(webhook, None).offer(entry, now);
-            self.look_at(webhook, ctx);
-        }
-        for webhook in offer.unsure {
-            self.lane(webhook, None).doubt(now);
-            self.look_at(webhook, ctx);
-        }
-        self.pump(ctx);
+        self.tell_if_released();
     }
+}
+
+/// Brings the messages of one request into the store.
+struct Intake {
+    shared: Arc<Shared>,
+    tenant: TenantId,
+    addr: Addr<TenantActor>,
+    origin: Origin,
+}
+
+impl Intake {
+    async fn accept(&self, fanned_out: FannedOut) -> Accepted {
+        let generation = fanned_out.generation;
+        let mut accepted = Accepted::with_capacity(fanned_out.items.len());
+        let mut items = fanned_out.items.into_iter().peekable();
+        while items.peek().is_some() {
+            let items: Vec<_> = items.by_ref().take(BATCH_COMMITS_MAX).collect();
+            accepted.extend(self.accept_chunk(FannedOut { items, generation }).await);
+        }
+        accepted
+    }
+
+    /// Accepts some messages. Those for which the tenant has changed meanwhile are decided anew.
+    async fn accept_chunk(&self, mut fanned_out: FannedOut) -> Accepted {
+        let mut places: Vec<usize> = (0..fanned_out.items.len()).collect();
+        let mut accepted: Vec<_> = places.iter().map(|_| None).collect();
+        for _ in 0..FAN_OUTS_MAX {
+            let items: Vec<Prepared> = fanned_out
+                .items
+                .iter()
+                .map(|(item, _)| item.clone())
+                .collect();
+            let results = self.accept_all(fanned_out).await;
+            let mut stale = (Vec::new(), Vec::new());
+            for ((place, item), result) in places.into_iter().zip(items).zip(results) {
+                match result {
+                    Err(Failed::Store(store::Error::Stale)) => {
+                        stale.0.push(place);
+                        stale.1.push(item);
+                    }
+                    other => accepted[place] = Some(other),
+                }
+            }
+            places = stale.0;
+            if places.is_empty() {
+                break;
+            }
+            match self.fan_out_again(stale.1).await {
+                Ok(again) => fanned_out = again,
+                Err(error) => {
+                    for place in places {
+                        accepted[place] = Some(Err(Failed::Actor(error.clone())));
+                    }
+                    break;
+                }
+            }
+        }
+        let busy = || Err(Failed::Store(store::Error::Busy));
+        accepted
+            .into_iter()
+            .map(|result| result.unwrap_or_else(busy))
+            .collect()
+    }
+
+    async fn fan_out_again(&self, items: Vec<Prepared>) -> Result<FannedOut, Error> {
+        let (reply, reloaded) = oneshot::channel();
+        self.addr.do_send(Reload { reply: Some(reply) });
+        reloaded.await.map_err(|_| Error::Unavailable)??;
+        let (reply, answer) = oneshot::channel();
+        self.addr.do_send(FanOutAgain { items, reply });
+        answer.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Accepts messages side by side, so that they share the writer's transactions, and offers the
+    /// lanes what is to be sent.
+    async fn accept_all(&self, fanned_out: FannedOut) -> Accepted {
+        let recipients: Vec<Vec<Recipient>> = fanned_out
+            .items
+            .iter()
+            .map(|(_, fan_out)| fan_out.deliveries.clone())
+            .collect();
+        let generation = fanned_out.generation;
+        let commits = fanned_out.items.into_iter().map(|(item, fan_out)| {
+            accept(
+                &self.shared,
+                &self.tenant,
+                item,
+                fan_out,
+                generation,
+                &self.origin,
+            )
+        });
+        let results = futures_util::future::join_all(commits).await;
+        let mut offer = Offer::default();
+        let accepted = recipients
+            .into_iter()
+            .zip(results)
+            .map(|(recipients, result)| note(&mut offer, &recipients, result))
+            .collect();
+        self.addr.do_send(offer);
+        accepted
+    }
+}
+
+/// Notes in the offer what became of a message.
+fn note(
+    offer: &mut Offer,
+    recipients: &[Recipient],
+    result: Result<Fresh, store::Error>,
+) -> Result<(Published, Option<DeliveryId>), Failed> {
+    offer
+        .settled
+        .extend(recipients.iter().map(|to| to.delivery_id));
+    if matches!(&result, Err(error) if error.is_unavailable()) {
+        offer
+            .unsure
+            .extend(recipients.iter().map(|to| to.webhook_id));
+    }
+    let message = result.map_err(Failed::Store)?;
+    let first = message.entries.first().map(|(_, entry)| entry.id);
+    offer.fresh.extend(message.entries);
+    Ok((message.published, first))
 }

@@ -1,18 +1,22 @@
 //! What a tenant's actor is told.
 
+use std::collections::HashMap;
+
 use actix::Message;
+use chrono::{DateTime, Utc};
 use hookledger_domain::{
     actor::Origin,
     ids::{DeliveryId, WebhookId},
-    webhook::Webhook,
+    message::FanOut,
 };
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::reads::Changes;
 use crate::{
-    store::{self, Stream},
+    store,
     tenants::{
         Error,
-        accept::Prepared,
+        accept::{Failed, Prepared},
         lane::{Entry, Load},
         publish::Published,
         slots::Slot,
@@ -34,29 +38,78 @@ pub(in crate::tenants) struct Accept {
 }
 
 /// What became of each message of a batch, with its first delivery.
-pub(in crate::tenants) type Accepted = Vec<Result<(Published, Option<DeliveryId>), store::Error>>;
+pub(in crate::tenants) type Accepted = Vec<Result<(Published, Option<DeliveryId>), Failed>>;
 
-/// A webhook is like this now.
+/// Read what has changed in the tenant's webhooks and its suspension.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::tenants) struct Refresh {
-    /// Which webhook.
-    pub id: WebhookId,
-    /// How it is.
-    pub stream: Stream<Webhook>,
+pub(in crate::tenants) struct Reload {
     /// Told when it is known.
-    pub reply: oneshot::Sender<()>,
+    pub reply: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
-/// The tenant is suspended or is not any more.
+/// It was read.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(in crate::tenants) struct Suspend {
-    /// Which of the two.
-    pub is_suspended: bool,
-    /// Told when it is known.
-    pub reply: oneshot::Sender<()>,
+pub(super) struct Reloaded {
+    pub(super) changes: Result<Changes, Error>,
+    pub(super) reply: Option<oneshot::Sender<Result<(), Error>>>,
 }
+
+/// Decide anew who gets messages, which the store refused because the tenant has changed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct FanOutAgain {
+    pub(super) items: Vec<Prepared>,
+    pub(super) reply: oneshot::Sender<Result<FannedOut, Error>>,
+}
+
+/// Messages with their receivers, as the tenant was at a generation.
+pub(super) struct FannedOut {
+    pub(super) items: Vec<(Prepared, FanOut)>,
+    pub(super) generation: u64,
+}
+
+/// What this node holds may have changed, or its lease is good again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Own;
+
+/// Start no further attempt: the tenant's partition is not this node's any more.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Release {
+    /// Told when nothing is under way.
+    pub reply: Option<oneshot::Sender<()>>,
+}
+
+/// Read again what waits: something may do of which this node was not told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct LookAgain;
+
+/// What waits was read.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Waiting {
+    pub(super) epoch: u64,
+    pub(super) found: Result<Vec<store::Waiting>, store::Error>,
+}
+
+/// Deliveries that another node has scheduled are being read; they come with [`Found`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Expect;
+
+/// Deliveries that another node has scheduled; nothing if they could not be read.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Found(pub Option<HashMap<WebhookId, Vec<Entry>>>);
+
+/// Say since when the delivery that waits longest has been due.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Report(pub oneshot::Sender<Option<DateTime<Utc>>>);
 
 /// Deliveries were accepted and may be sent.
 #[derive(Default, Message)]
@@ -87,6 +140,7 @@ pub(super) struct Broken;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Loaded {
+    pub(super) epoch: Option<u64>,
     pub(super) webhook: WebhookId,
     pub(super) load: Load,
     pub(super) entries: Result<Vec<Entry>, store::Error>,

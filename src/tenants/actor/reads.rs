@@ -1,5 +1,7 @@
 //! What a tenant's actor reads from the store.
 
+use std::collections::HashMap;
+
 use hookledger_domain::{delivery::Delivery, ids::WebhookId, tenant::TenantId, webhook::Webhook};
 
 use crate::{
@@ -11,43 +13,69 @@ use crate::{
     },
 };
 
-/// What an actor reads when it starts.
-pub(super) struct Beginning {
+/// The versions of the webhooks that an actor knows.
+pub(super) type Versions = HashMap<WebhookId, u64>;
+
+/// How a tenant has become since an actor last looked.
+pub(super) struct Changes {
+    /// Counts such changes. It is that of a moment before the rest was read.
+    pub(super) generation: u64,
     pub(super) is_suspended: bool,
-    pub(super) webhooks: Vec<(WebhookId, LiveWebhook)>,
-    pub(super) waiting: Vec<store::Waiting>,
+    /// The webhooks that are new or changed.
+    pub(super) changed: Vec<(WebhookId, LiveWebhook)>,
+    /// Those that are gone.
+    pub(super) gone: Vec<WebhookId>,
 }
 
-/// Reads all that a tenant's actor must know before it does anything.
-pub(super) async fn read_beginning(shared: &Shared, tenant: &TenantId) -> Result<Beginning, Error> {
+/// Reads how a tenant is now, as far as that is not `known`.
+pub(super) async fn read_changes(
+    shared: &Shared,
+    tenant: &TenantId,
+    known: &Versions,
+) -> Result<Changes, Error> {
     let _permit = shared
         .starts
         .acquire()
         .await
         .map_err(|_| Error::Unavailable)?;
+    // First the generation: what changes while the rest is read is then refused as stale, and read.
     let row = shared.views.tenant(tenant).await?;
-    let ids: Vec<String> = shared
+    let present: Versions = shared
         .views
         .webhooks(tenant)
         .await?
         .iter()
-        .map(|row| row.id.to_string())
+        .map(|row| (row.id, row.version))
         .collect();
+    let mut ids: Vec<String> = present
+        .iter()
+        .filter(|(id, version)| known.get(id) != Some(version))
+        .map(|(id, _)| id.to_string())
+        .collect();
+    ids.sort_unstable();
     let now = shared.clock.now();
-    let mut webhooks = Vec::with_capacity(ids.len());
+    let mut changed = Vec::with_capacity(ids.len());
+    let mut gone: Vec<WebhookId> = known
+        .keys()
+        .filter(|id| !present.contains_key(id))
+        .copied()
+        .collect();
     for (id, stream) in shared.ledger.load_many::<Webhook>(&ids).await? {
         let id: WebhookId = id.parse().map_err(|_| Error::Internal)?;
         if stream.state.exists() {
-            webhooks.push((
+            changed.push((
                 id,
                 LiveWebhook::open(&shared.vault, tenant, id, stream, now)?,
             ));
+        } else {
+            gone.push(id);
         }
     }
-    Ok(Beginning {
+    Ok(Changes {
+        generation: row.as_ref().map_or(0, |row| row.generation),
         is_suspended: row.is_some_and(|row| row.is_suspended),
-        webhooks,
-        waiting: shared.views.waiting_of(tenant).await?,
+        changed,
+        gone,
     })
 }
 
