@@ -89,13 +89,13 @@ impl Postgres {
             .connect_lazy_with(connect.clone());
         migrate::migrate(&connect).await?;
         let (tasks, receiver) = mpsc::channel(COMMITS_WAITING_MAX);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let shared = Arc::new(writer::Shared::new(receiver));
         let id = entropy::node_id();
         let ask_within = options.statement_timeout + GRACE;
         let mut writers = JoinSet::new();
         for _ in 0..options.writers.max(1) {
             let append = Append::new(connect.clone(), id, ask_within);
-            writers.spawn(writer::run(append, receiver.clone(), metrics.clone()));
+            writers.spawn(writer::run(append, shared.clone(), metrics.clone()));
         }
         Ok(Self {
             id,

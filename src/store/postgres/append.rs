@@ -22,9 +22,17 @@ use crate::store::Error;
 const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// After so long without use a connection is tried before it gets a batch.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long a transaction may lie open without a word: a node that is halted half-way through one
-/// would hold the others' appends up.
-const IDLE_IN_TRANSACTION_MS: &str = "1000";
+/// What holds in the sessions of writers.
+const SESSION: [(&str, &str); 5] = [
+    // A node that is halted half-way through a transaction would hold the others' appends up.
+    ("idle_in_transaction_session_timeout", "1000"),
+    // Every row that an append touches is found by an index. What is known of the tables' sizes,
+    // nothing at first, must not talk the planner into reading all of a table for it.
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_bitmapscan", "off"),
+];
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -52,10 +60,7 @@ pub(super) struct Append {
 impl Append {
     pub(super) fn new(options: PgConnectOptions, node: Uuid, within: Duration) -> Self {
         Self {
-            options: options.options([(
-                "idle_in_transaction_session_timeout",
-                IDLE_IN_TRANSACTION_MS,
-            )]),
+            options: options.options(SESSION),
             node,
             within,
             connection: None,

@@ -1,8 +1,8 @@
 //! Builds the lists whose conditions depend on what was asked for.
 //!
 //! Every list is sorted by id, which rises with time. What has no index that is sorted so is merged
-//! from one that is sorted by `(tenant, webhook, topic, id)`: the pairs of webhook and topic that
-//! occur are found by jumping through it, each gives its newest rows, and the newest of all are
+//! from one that is sorted by `(webhook, topic, id)`: the pairs of webhook and topic of the tenant
+//! that occur are found by jumping through it, each gives its newest rows, and the newest of all are
 //! read. That costs the pairs and the page, wherever in however many rows the page lies. What people
 //! look for among many, what failed, has small indexes of the same shape.
 
@@ -158,8 +158,11 @@ impl List {
     }
 
     fn push_direct(&self, query: &mut Query) {
-        query.push(format_args!("SELECT x.id FROM {} x", self.table));
-        self.push_tenant(query);
+        query.push(format_args!(
+            "SELECT x.id FROM {} x WHERE x.tenant_id = ",
+            self.table
+        ));
+        query.push_bind(self.tenant.clone());
         if let Some(webhook) = self.webhook_id {
             query.push(" AND x.webhook_id = ").push_bind(webhook);
         }
@@ -173,51 +176,45 @@ impl List {
 
     /// The pairs of webhook and topic that occur, found by a loose index scan.
     fn push_pairs(&self, query: &mut Query) {
-        let order = " ORDER BY x.webhook_id, x.topic LIMIT 1";
-        let from = format!("SELECT x.webhook_id, x.topic FROM {} x", self.table);
+        query.push(
+            "WITH RECURSIVE hooks AS MATERIALIZED (SELECT w.id FROM webhooks w WHERE w.tenant_id = ",
+        );
+        query.push_bind(self.tenant.clone());
+        if let Some(webhook) = self.webhook_id {
+            query.push(" AND w.id = ").push_bind(webhook);
+        }
+        query.push("), pairs (webhook_id, topic) AS (");
+        if let Some(topic) = &self.topic {
+            query.push("SELECT h.id, ").push_bind(topic.clone());
+            query.push("::text COLLATE \"C\" FROM hooks h");
+            return;
+        }
+        let next = format!(
+            "(SELECT x.topic FROM {} x WHERE x.webhook_id = ",
+            self.table
+        );
+        let only = self.partial.unwrap_or_default();
         query.push(format_args!(
-            "WITH RECURSIVE pairs (webhook_id, topic) AS (({from}"
+            "SELECT h.id, {next}h.id{only} ORDER BY x.topic LIMIT 1) FROM hooks h \
+             UNION ALL \
+             SELECT p.webhook_id, {next}p.webhook_id{only} AND x.topic > p.topic \
+             ORDER BY x.topic LIMIT 1) FROM pairs p WHERE p.topic IS NOT NULL"
         ));
-        self.push_owner(query);
-        query.push(order);
-        query.push(format_args!(
-            ") UNION ALL SELECT n.webhook_id, n.topic FROM pairs p CROSS JOIN LATERAL ({from}"
-        ));
-        self.push_owner(query);
-        query.push(" AND (x.webhook_id, x.topic) > (p.webhook_id, p.topic)");
-        query.push(order).push(") n");
     }
 
     /// The newest rows of each pair.
     fn push_merged(&self, query: &mut Query) {
         query.push(format_args!(
-            "SELECT m.id FROM pairs p CROSS JOIN LATERAL (SELECT x.id FROM {} x",
+            "SELECT m.id FROM pairs p CROSS JOIN LATERAL (SELECT x.id FROM {} x \
+             WHERE x.webhook_id = p.webhook_id AND x.topic = p.topic AND x.tenant_id = ",
             self.table
         ));
-        self.push_tenant(query);
-        query.push(" AND x.webhook_id = p.webhook_id AND x.topic = p.topic");
+        query.push_bind(self.tenant.clone());
         query.push(self.partial.unwrap_or_default());
         self.push_conditions(query);
         self.push_newest(query, "x");
         query.push(") m");
-        if let Some(topic) = &self.topic {
-            query.push(" WHERE p.topic = ").push_bind(topic.clone());
-        }
         self.push_newest(query, "m");
-    }
-
-    fn push_tenant(&self, query: &mut Query) {
-        query
-            .push(" WHERE x.tenant_id = ")
-            .push_bind(self.tenant.clone());
-    }
-
-    fn push_owner(&self, query: &mut Query) {
-        self.push_tenant(query);
-        if let Some(webhook) = self.webhook_id {
-            query.push(" AND x.webhook_id = ").push_bind(webhook);
-        }
-        query.push(self.partial.unwrap_or_default());
     }
 
     fn push_newest(&self, query: &mut Query, of: &str) {

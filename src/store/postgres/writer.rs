@@ -1,9 +1,20 @@
 //! The writers: each joins the commits that wait into one transaction, so that they share a round
-//! trip and a sync, while another one's is on its way.
+//! trip and a sync. While one is on its way, others wait for company: large transactions cost less.
+//! But not for long, so where a sync or the way to the database takes long, transactions overlap.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, Notify, mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
     append::{Append, Outcome},
@@ -22,6 +33,12 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How often a batch is written anew because of what others did at the same time.
 const TRIES_MAX: usize = 20;
 
+/// With so many commits waiting there is no need to wait for more while another transaction is on
+/// its way.
+const COMPANY: usize = 128;
+/// How long commits wait for company, at most, and how often it is looked how many there are.
+const COMPANY_WAIT: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(1));
+
 /// Something for a writer to do.
 pub(super) enum Task {
     /// Append.
@@ -38,15 +55,46 @@ struct Waiting {
     reply: oneshot::Sender<Result<(), Error>>,
 }
 
-/// The tasks of all writers: whoever is free takes what is there.
-type Tasks = Arc<Mutex<mpsc::Receiver<Task>>>;
+/// What the writers have in common: whoever is free takes what is there.
+pub(super) struct Shared {
+    tasks: Mutex<mpsc::Receiver<Task>>,
+    /// How many are writing, and whom to tell when one has written.
+    writing: AtomicUsize,
+    written: Notify,
+}
+
+impl Shared {
+    pub(super) fn new(tasks: mpsc::Receiver<Task>) -> Self {
+        Self {
+            tasks: Mutex::new(tasks),
+            writing: AtomicUsize::new(0),
+            written: Notify::new(),
+        }
+    }
+
+    /// Waits for company while another transaction is on its way.
+    async fn wait_for_company(&self, tasks: &mpsc::Receiver<Task>) {
+        let until = Instant::now() + COMPANY_WAIT.0;
+        while self.writing.load(Ordering::Relaxed) > 0
+            && tasks.len() < COMPANY
+            && Instant::now() < until
+        {
+            tokio::select! {
+                () = self.written.notified() => {}
+                () = tokio::time::sleep(COMPANY_WAIT.1) => {}
+            }
+        }
+    }
+}
 
 /// Works until it is told to close or nobody is left to tell it anything.
-pub(super) async fn run(mut append: Append, tasks: Tasks, metrics: Arc<Metrics>) {
+pub(super) async fn run(mut append: Append, shared: Arc<Shared>, metrics: Arc<Metrics>) {
     loop {
-        let (batch, is_open) = next_batch(&tasks).await;
+        let (batch, is_open) = next_batch(&shared).await;
         if !batch.is_empty() {
             write(&mut append, batch, &metrics).await;
+            shared.writing.fetch_sub(1, Ordering::Relaxed);
+            shared.written.notify_one();
         }
         if !is_open {
             return;
@@ -55,26 +103,32 @@ pub(super) async fn run(mut append: Append, tasks: Tasks, metrics: Arc<Metrics>)
 }
 
 /// What waits, up to a transaction's bounds, and whether more may come.
-async fn next_batch(tasks: &Tasks) -> (Vec<Waiting>, bool) {
-    let mut tasks = tasks.lock().await;
+async fn next_batch(shared: &Shared) -> (Vec<Waiting>, bool) {
+    let mut tasks = shared.tasks.lock().await;
     let (mut batch, mut bytes) = (Vec::new(), 0);
     let mut next = tasks.recv().await;
-    loop {
+    shared.wait_for_company(&tasks).await;
+    let is_open = loop {
         match next {
             Some(Task::Commit { commit, reply }) => {
                 bytes += commit.weight();
                 batch.push(Waiting { commit, reply });
             }
-            Some(Task::Close) | None => return (batch, false),
+            Some(Task::Close) | None => break false,
         }
         if batch.len() >= BATCH_COMMITS_MAX || bytes >= BATCH_BYTES_MAX {
-            return (batch, true);
+            break true;
         }
         match tasks.try_recv() {
             Ok(task) => next = Some(task),
-            Err(_) => return (batch, true),
+            Err(_) => break true,
         }
+    };
+    if !batch.is_empty() {
+        // Before the next writer looks, which it does when the tasks are free.
+        shared.writing.fetch_add(1, Ordering::Relaxed);
     }
+    (batch, is_open)
 }
 
 /// Writes a batch and answers each of its commits. One that was too late fails alone: the batch is
