@@ -76,6 +76,8 @@ macro_rules! conforms {
                 commits_that_wait_share_a_transaction,
                 a_commit_over_several_aggregates_is_all_or_nothing,
                 an_idempotency_key_is_taken_once_a_tenant,
+                many_that_want_one_key_are_each_told,
+                a_commit_for_another_generation_is_refused,
                 views_change_with_their_events,
                 bytes_that_are_no_text_are_refused_before_they_reach_the_writer,
             }

@@ -11,26 +11,30 @@ const RETRY: Duration = Duration::from_millis(200);
 const NOTICES_MAX: usize = 256;
 
 /// Listens until this node leaves.
-pub(super) async fn run(shared: Arc<Shared>, cluster: Cluster, notices: Notices) {
+pub(super) async fn run(shared: Arc<Shared>, cluster: Cluster, mut notices: Notices) {
     let mut phase = shared.phase.subscribe();
-    let work = listen(&shared, &cluster, notices);
-    tokio::select! {
-        () = work => {}
-        _ = phase.wait_for(|phase| *phase == Phase::Gone) => {}
-    }
-}
-
-async fn listen(shared: &Shared, cluster: &Cluster, mut notices: Notices) {
     loop {
-        while let Ok(first) = notices.next().await {
-            pass_on(shared, first, &mut notices).await;
+        let heard = tokio::select! {
+            heard = notices.next() => heard,
+            _ = phase.wait_for(|phase| *phase == Phase::Gone) => break,
+        };
+        if let Ok(first) = heard {
+            pass_on(&shared, first, &mut notices).await;
+            continue;
         }
         tracing::warn!("the connection on which other nodes are heard is lost");
-        notices = connect(cluster).await;
+        notices = tokio::select! {
+            notices = connect(&cluster) => notices,
+            _ = phase.wait_for(|phase| *phase == Phase::Gone) => return,
+        };
         // Whatever was said meanwhile was missed.
         shared.round.notify_one();
-        shared.options.dispatch.look_again().await;
+        tokio::select! {
+            () = shared.options.dispatch.look_again() => {}
+            _ = phase.wait_for(|phase| *phase == Phase::Gone) => break,
+        }
     }
+    notices.close().await;
 }
 
 async fn connect(cluster: &Cluster) -> Notices {

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use hookledger::store::Commit;
 use hookledger_domain::{
     actor::{Actor, ActorKind},
-    ids::{MessageId, Sequence},
+    ids::{MessageId, Sequence, WebhookId},
     message::{self, Accepted, IdempotencyKey},
     tenant,
 };
@@ -259,6 +259,67 @@ pub(super) async fn an_idempotency_key_is_taken_once_a_tenant<E: Engine>() {
     );
     store.close().await;
     assert_eq!(engine.events().await.len(), 3);
+}
+
+pub(super) async fn many_that_want_one_key_are_each_told<E: Engine>() {
+    let (engine, store) = open::<E>().await;
+    let (acme, ledger) = (super::tenant("acme"), store.ledger());
+    let commits = (0..300).map(|number| ledger.commit(keyed(&acme, number << 40, "same").1));
+    let results = join_all(commits).await;
+    let count = |is: fn(&Result<(), Error>) -> bool| results.iter().filter(|r| is(r)).count();
+    assert_eq!(count(Result::is_ok), 1);
+    assert_eq!(count(|result| matches!(result, Err(Error::Conflict))), 299);
+    store.close().await;
+    assert_eq!(engine.events().await.len(), 1);
+}
+
+pub(super) async fn a_commit_for_another_generation_is_refused<E: Engine>() {
+    let (engine, store) = open::<E>().await;
+    let (ids, ledger) = (tenants(2), store.ledger());
+    for id in &ids {
+        ledger
+            .commit(commit(id, 1, &registered("x")))
+            .await
+            .unwrap();
+    }
+    let expecting = |id: &TenantId, number: u128, generation: u64| {
+        let (_, mut commit) = keyed(id, number << 40, &format!("key {number}"));
+        commit.expect_generation(generation);
+        ledger.commit(commit)
+    };
+    expecting(&ids[0], 1, 0).await.unwrap();
+    let webhook = WebhookId::from_uuid(Sequence::default().next(at(0), 1));
+    ledger
+        .commit(super::world::register(&ids[0], webhook))
+        .await
+        .unwrap();
+    let suspended = tenant::Event::Suspended.into();
+    ledger.commit(commit(&ids[0], 2, &suspended)).await.unwrap();
+    let row = store.views().tenant(&ids[0]).await.unwrap().unwrap();
+    assert_eq!(row.generation, 2);
+    // At one time, so that they meet in one transaction: only those that are stale fail.
+    let results = join_all([
+        expecting(&ids[0], 2, 1),
+        expecting(&ids[0], 3, 2),
+        expecting(&ids[1], 4, 0),
+        expecting(&ids[1], 5, 1),
+    ])
+    .await;
+    let is_stale: Vec<bool> = results
+        .iter()
+        .map(|result| matches!(result, Err(Error::Stale)))
+        .collect();
+    assert_eq!(is_stale, [true, false, false, true], "{results:?}");
+    let nobody = super::tenant("nobody");
+    let refused = expecting(&nobody, 6, 0).await;
+    assert!(matches!(refused, Err(Error::Stale)), "{refused:?}");
+    for (id, messages) in [(&ids[0], 2), (&ids[1], 1), (&nobody, 0)] {
+        let page = super::first(10);
+        let found = store.views().messages(id, page).await.unwrap();
+        assert_eq!(found.rows.len(), messages);
+    }
+    store.close().await;
+    assert_eq!(engine.events().await.len(), 2 + 2 + 3);
 }
 
 pub(super) async fn views_change_with_their_events<E: Engine>() {

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use hookledger_domain::{ids::MessageId, tenant::TenantId};
 use hookledger_projections::Change;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
 use uuid::Uuid;
 
 use super::ACQUIRE_TIMEOUT;
@@ -120,6 +123,8 @@ fn message(word: &str) -> Option<(TenantId, MessageId)> {
 /// Hears what other nodes say.
 pub struct Notices {
     listener: PgListener,
+    /// Of the one connection.
+    pool: PgPool,
     own: Uuid,
 }
 
@@ -132,7 +137,17 @@ impl Notices {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
-        Ok(Self { listener, own })
+        Ok(Self {
+            listener,
+            pool,
+            own,
+        })
+    }
+
+    /// Ends the connection.
+    pub async fn close(self) {
+        drop(self.listener);
+        self.pool.close().await;
     }
 
     /// The next notice, which may be long in coming. An error means that the connection is lost,

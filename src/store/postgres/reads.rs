@@ -1,5 +1,7 @@
 //! What the engine answers.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use cqrs_es::persist::SerializedEvent;
@@ -9,14 +11,15 @@ use hookledger_domain::{
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
-    rows::{DeliveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
+    rows::{DeliveryRow, MessageRow, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 use sqlx::{Row, postgres::PgRow};
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
+use uuid::Uuid;
 
 use super::{
     Postgres,
-    ask::Value::{Id, Number, OptionalId, OptionalText, Text, Texts},
+    ask::Value::{self, Id, Ids, Number, OptionalId, OptionalText, Text, Texts},
     filters, rows,
     writer::Task,
 };
@@ -27,34 +30,53 @@ use crate::store::{
 };
 
 impl Postgres {
-    /// Reads the body and the deliveries of a message whose row was read.
-    async fn complete(&self, row: &PgRow) -> Result<Message, Error> {
-        let row = rows::message(row)?;
-        let (tenant, id) = (row.tenant_id.as_str(), row.id.uuid());
-        let body = self.message_body(&row.tenant_id, row.id).await?;
-        let values = [Text(tenant), Id(id)];
-        let deliveries = self
+    /// Reads the bodies and the deliveries of messages whose rows were read.
+    async fn complete(&self, rows: Vec<MessageRow>) -> Result<Vec<Message>, Error> {
+        let Some(first) = rows.first() else {
+            return Ok(Vec::new());
+        };
+        let tenant = first.tenant_id.to_string();
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id.uuid()).collect();
+        let values = [Text(&tenant), Ids(&ids)];
+        let mut bodies: HashMap<Uuid, String> = self
+            .asker
+            .list(sql!("bodies_of_messages"), &values, |row| {
+                Ok((row.try_get("id")?, row.try_get("text")?))
+            })
+            .await?
+            .into_iter()
+            .collect();
+        let mut deliveries: HashMap<Uuid, Vec<_>> = HashMap::new();
+        let found = self
             .asker
             .list(sql!("select_deliveries_of_message"), &values, |row| {
-                Ok((
+                let of_message = (
                     rows::id(row, "id", DeliveryId::from_uuid)?,
                     rows::id(row, "webhook_id", WebhookId::from_uuid)?,
                     rows::delivery_status(row)?,
-                ))
+                );
+                Ok((row.try_get::<Uuid, _>("message_id")?, of_message))
             })
             .await?;
-        Ok(Message {
+        for (message, delivery) in found {
+            deliveries.entry(message).or_default().push(delivery);
+        }
+        let complete = |row: MessageRow| Message {
+            body: bodies.remove(&row.id.uuid()),
+            deliveries: deliveries.remove(&row.id.uuid()).unwrap_or_default(),
             row,
-            body: body.map(|body| String::from_utf8_lossy(&body).into_owned()),
-            deliveries,
-        })
+        };
+        Ok(rows.into_iter().map(complete).collect())
     }
 
-    async fn complete_first(&self, found: &[PgRow]) -> Result<Option<Message>, Error> {
-        match found.first() {
-            Some(row) => self.complete(row).await.map(Some),
-            None => Ok(None),
-        }
+    /// The message of a question's answer, complete.
+    async fn message_of(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Option<Message>, Error> {
+        let row = self.asker.one(sql, values, rows::message).await?;
+        Ok(self.complete(row.into_iter().collect()).await?.pop())
     }
 }
 
@@ -169,17 +191,13 @@ impl Engine for Postgres {
 
     async fn message(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Message>, Error> {
         let values = [Text(tenant.as_str()), Id(id.uuid())];
-        let found = self.asker.all(sql!("select_message"), &values).await?;
-        self.complete_first(&found).await
+        self.message_of(sql!("select_message"), &values).await
     }
 
     async fn message_by_key(&self, tenant: &TenantId, key: &str) -> Result<Option<Message>, Error> {
         let values = [Text(tenant.as_str()), Text(key)];
-        let found = self
-            .asker
-            .all(sql!("select_message_by_key"), &values)
-            .await?;
-        self.complete_first(&found).await
+        self.message_of(sql!("select_message_by_key"), &values)
+            .await
     }
 
     async fn messages(
@@ -189,21 +207,25 @@ impl Engine for Postgres {
     ) -> Result<Rows<Message, MessageId>, Error> {
         let after = OptionalId(page.after.map(|id| id.uuid()));
         let values = [Text(tenant.as_str()), after, limit(page.limit)];
-        let found = self.asker.all(sql!("select_messages"), &values).await?;
-        let (mut messages, mut bytes) = (Vec::new(), 0);
-        let mut limit = page.limit;
-        for row in &found {
-            let message = self.complete(row).await?;
-            bytes += message.row.body_bytes;
-            messages.push(message);
-            let read = u32::try_from(messages.len()).unwrap_or(u32::MAX);
-            if bytes > PAGE_BODY_BYTES_MAX && read > 1 {
-                // The one just read only shows that there are more.
-                limit = limit.min(read - 1);
-                break;
-            }
-        }
-        Ok(Rows::cut(messages, limit, |message| message.row.id))
+        let mut rows = self
+            .asker
+            .list(sql!("select_messages"), &values, rows::message)
+            .await?;
+        // Bodies are large: a page ends where they become too many, after one message at least.
+        let mut bytes = 0;
+        let mut fits = |row: &MessageRow| {
+            bytes += row.body_bytes;
+            bytes <= PAGE_BODY_BYTES_MAX
+        };
+        let fitting = u32::try_from(rows.iter().take_while(|row| fits(row)).count().max(1));
+        let limit = fitting.unwrap_or(u32::MAX).min(page.limit);
+        // The one after the last only shows that there are more.
+        let rest = rows.split_off(rows.len().min(limit as usize));
+        let next = rows.last().map(|row| row.id).filter(|_| !rest.is_empty());
+        Ok(Rows {
+            rows: self.complete(rows).await?,
+            next,
+        })
     }
 
     async fn message_body(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Bytes>, Error> {
@@ -295,6 +317,6 @@ impl Engine for Postgres {
 }
 
 /// One row more than the page has shows whether there are more.
-fn limit(limit: u32) -> super::ask::Value<'static> {
+fn limit(limit: u32) -> Value<'static> {
     Number(i64::from(limit) + 1)
 }

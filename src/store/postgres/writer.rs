@@ -37,7 +37,7 @@ const TRIES_MAX: usize = 20;
 /// its way.
 const COMPANY: usize = 128;
 /// How long commits wait for company, at most, and how often it is looked how many there are.
-const COMPANY_WAIT: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(1));
+const COMPANY_WAIT: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(1));
 
 /// Something for a writer to do.
 pub(super) enum Task {

@@ -70,7 +70,11 @@ CREATE TABLE deliveries (
     last_error_code      text,
     last_error_message   text,
     PRIMARY KEY (tenant_id, id)
-);
+)
+-- Every row is changed once, soon after it was made, and leaves a dead entry in the index of what is
+-- due. They are cleaned up by the ten thousand, however large the table is.
+WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+      autovacuum_analyze_scale_factor = 0.02);
 -- Lists are merged from here; see store/postgres/filters.rs. A webhook has one tenant, and its id is
 -- compared faster than that of the tenant.
 CREATE INDEX deliveries_by_webhook ON deliveries (webhook_id, topic, id);

@@ -11,12 +11,13 @@ WITH dead AS MATERIALIZED (
      WHERE n.id = dead.id AND n.lease_expires_at < clock_timestamp() - interval '1 hour'
        AND NOT EXISTS (SELECT FROM partitions p WHERE p.node_id = n.id)
 ), free AS MATERIALIZED (
-    SELECT id
-      FROM partitions
-     WHERE node_id IS NULL OR node_id IN (SELECT id FROM dead)
-     ORDER BY id
+    SELECT p.id
+      FROM partitions p
+     WHERE p.node_id IS NULL OR p.node_id IN (SELECT id FROM dead)
+        OR NOT EXISTS (SELECT FROM nodes n WHERE n.id = p.node_id)
+     ORDER BY p.id
      LIMIT $2
-       FOR UPDATE SKIP LOCKED
+       FOR UPDATE OF p SKIP LOCKED
 )
 UPDATE partitions p
    SET node_id = $1, epoch = p.epoch + 1

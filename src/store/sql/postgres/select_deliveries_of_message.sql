@@ -1,4 +1,4 @@
-SELECT id, webhook_id, status
+SELECT message_id, id, webhook_id, status
   FROM deliveries
- WHERE tenant_id = $1 AND message_id = $2
+ WHERE tenant_id = $1 AND message_id = ANY ($2)
  ORDER BY id
