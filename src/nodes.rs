@@ -14,12 +14,13 @@ mod hearing;
 mod held;
 mod keeper;
 mod partition;
+mod predecessor;
 mod share;
 
 pub use held::Held;
 pub use partition::Partition;
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -67,6 +68,8 @@ pub struct Options {
     pub held: Arc<Held>,
     /// Who sends.
     pub dispatch: Arc<dyn Dispatch>,
+    /// Where it leaves its id for its successor on this machine; a directory that is there.
+    pub data_dir: PathBuf,
     /// How long after this node's end the others go on with its partitions, at most.
     pub lease: Duration,
     /// What it says of itself.
@@ -109,6 +112,8 @@ struct Shared {
     round: Notify,
     phase: watch::Sender<Phase>,
     tasks: std::sync::Mutex<Vec<JoinHandle<()>>>,
+    /// Says that this process lives, to others on this machine.
+    _place: Option<predecessor::Place>,
 }
 
 /// What the node is about to do with its partitions.
@@ -131,7 +136,12 @@ impl Nodes {
             .cluster
             .as_ref()
             .map_or_else(crate::entropy::node_id, Cluster::node_id);
+        let mut place = None;
+        if let Some(cluster) = options.cluster.as_ref().filter(|_| !options.is_guest) {
+            place = predecessor::bury(&options.data_dir, cluster).await?;
+        }
         let shared = Arc::new(Shared {
+            _place: place,
             options,
             id,
             round: Notify::new(),
@@ -233,6 +243,17 @@ impl Nodes {
 }
 
 impl Shared {
+    /// Does something beside, at most until this node has left.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut phase = self.phase.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                _ = phase.wait_for(|phase| *phase == Phase::Gone) => {}
+            }
+        });
+    }
+
     fn tasks(&self) -> std::sync::MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.tasks
             .lock()

@@ -246,6 +246,7 @@ impl Parts<'_> {
             is_guest: role == Role::Guest,
             held: self.held.clone(),
             dispatch: tenants.dispatch(),
+            data_dir: self.settings.data_dir.clone(),
             lease: self.settings.node_lease,
             registration: Registration {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -183,7 +183,7 @@ impl Keeper {
         let partitions: Vec<Partition> = partitions.into_iter().map(|(id, _)| id).collect();
         let dispatch = self.shared.options.dispatch.clone();
         // Finding what is due may take long, and the lease is to be renewed meanwhile.
-        tokio::spawn(async move {
+        self.shared.spawn(async move {
             while let Err(error) = dispatch.gain(&partitions).await {
                 tracing::warn!(%error, "cannot read what is due in new partitions yet");
                 tokio::time::sleep(RETRY).await;
@@ -211,7 +211,7 @@ impl Keeper {
             self.cluster.clone(),
             self.draining.clone(),
         );
-        tokio::spawn(async move {
+        self.shared.spawn(async move {
             dispatch.let_go(&surplus).await;
             let ids: Vec<u8> = surplus.iter().map(|partition| partition.0).collect();
             while let Err(error) = cluster.release(&ids).await {

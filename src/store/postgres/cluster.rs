@@ -120,9 +120,13 @@ impl Cluster {
 
     /// Lets go of everything, takes this node off the list and tells the others.
     pub async fn leave(&self) -> Result<(), Error> {
+        self.bury(self.engine.id).await
+    }
+
+    /// The same for another node, which must be dead.
+    pub async fn bury(&self, node: Uuid) -> Result<(), Error> {
         let notice = notices::about_nodes(self.engine.id);
-        self.run(sql!("leave"), &[Id(self.engine.id), Text(&notice)])
-            .await
+        self.run(sql!("leave"), &[Id(node), Text(&notice)]).await
     }
 
     /// Tells the other nodes that something about the nodes has changed.
