@@ -53,12 +53,12 @@ async fn nothing_is_lost_and_no_success_is_repeated() {
     );
 }
 
-fn rounds() -> usize {
+pub(super) fn rounds() -> usize {
     let asked = std::env::var("HOOKLEDGER_TEST_KILL_ROUNDS").ok();
     asked.map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
-async fn at_a_random_moment(within_ms: std::ops::Range<u64>) {
+pub(super) async fn at_a_random_moment(within_ms: std::ops::Range<u64>) {
     let moment = rand::random_range(within_ms);
     tokio::time::sleep(Duration::from_millis(moment)).await;
 }

@@ -223,6 +223,18 @@ impl Books {
         }
     }
 
+    /// Each delivery has one success in the log, as its last attempt.
+    pub(super) fn assert_each_succeeded_once(&self) {
+        for delivery in &self.deliveries {
+            assert_eq!(delivery["status"], "succeeded", "{delivery}");
+            // The log is newest first.
+            let log = &self.logs[text(&delivery["id"])];
+            let is_success = |row: &&Value| row["outcome"] == "succeeded";
+            assert_eq!(log.iter().filter(is_success).count(), 1, "{log:?}");
+            assert_eq!(log[0]["outcome"], "succeeded", "{log:?}");
+        }
+    }
+
     /// Each attempt stands in the log once, numbered from 1.
     pub(super) fn assert_attempts_are_numbered(&self) {
         for delivery in &self.deliveries {

@@ -71,12 +71,16 @@ impl App {
 
     /// The same with a database of its own on this server.
     pub(crate) async fn on_postgres(server: &Server, settings: &[(&str, &str)]) -> Self {
-        let database = Database::fresh(server);
+        Self::on_database(&Arc::new(Database::fresh(server)), settings).await
+    }
+
+    /// The same on a database that is there already.
+    pub(crate) async fn on_database(database: &Arc<Database>, settings: &[(&str, &str)]) -> Self {
         let url = database.url();
         let own = [("DATABASE_URL", url.as_str()), ("MASTER_KEY", MASTER_KEY)];
         let all = SETTINGS.iter().chain(&own).chain(settings);
         let all = changed(Settings::new(), all);
-        Self::launch(Some(Arc::new(database)), all).await
+        Self::launch(Some(database.clone()), all).await
     }
 
     /// Starts a further process on the same database, with the same settings but for these.

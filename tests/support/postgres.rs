@@ -103,6 +103,13 @@ impl Database {
         url.into()
     }
 
+    /// The answer to a question that gives one value, as text.
+    pub(crate) fn ask(&self, sql: &str) -> String {
+        let url = self.url().parse().expect("a URL");
+        let output = succeed(psql(&url, sql).args(["--tuples-only", "--no-align"]));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
     /// All that is in it, as SQL.
     pub(crate) fn dump(&self) -> String {
         let mut command = Command::new(program("pg_dump"));

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, eventually};
+use super::{Api, App, eventually};
 
 /// A tenant and a client that may do everything within it.
 #[derive(Clone)]
 pub(crate) struct Tenant {
     pub(crate) id: String,
     pub(crate) api: Api,
-    platform: Api,
+    pub(crate) platform: Api,
 }
 
 /// A webhook that a test has registered.
@@ -35,6 +35,16 @@ impl Tenant {
         };
         tenant.api = tenant.with_role("admin").await;
         tenant
+    }
+
+    /// The same tenant, asked for at another node.
+    pub(crate) fn through(&self, node: &App) -> Self {
+        let there = node.anonymous();
+        Self {
+            id: self.id.clone(),
+            api: self.api.at(&there),
+            platform: self.platform.at(&there),
+        }
     }
 
     /// A client with a new token of this role.
