@@ -1,6 +1,7 @@
 //! What only a database beside the processes brings: it goes away and comes back, and several nodes
 //! work on it at the same time.
 
+mod any_node;
 mod backlog;
 mod hand_over;
 mod killed;

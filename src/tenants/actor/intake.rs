@@ -77,11 +77,13 @@ impl Handler<Accept> for TenantActor {
 
     fn handle(&mut self, message: Accept, ctx: &mut Context<Self>) {
         self.begun();
-        if self.is_suspended {
-            drop(message.reply.send(Err(Error::Suspended)));
-            return;
-        }
-        let fanned_out = self.fan_out_all(message.batch);
+        // Another node may have ended the suspension just now, so the store is asked before anybody
+        // is refused.
+        let fanned_out = if self.is_suspended {
+            Err(message.batch)
+        } else {
+            Ok(self.fan_out_all(message.batch))
+        };
         let intake = Intake {
             shared: self.shared.clone(),
             tenant: self.tenant.clone(),
@@ -91,9 +93,16 @@ impl Handler<Accept> for TenantActor {
         let (permit, reply) = (message.permit, message.reply);
         let work = async move {
             let _permit = permit;
-            let accepted = intake.accept(fanned_out).await;
+            let fanned_out = match fanned_out {
+                Ok(fanned_out) => Ok(fanned_out),
+                Err(items) => intake.fan_out_again(items).await,
+            };
+            let accepted = match fanned_out {
+                Ok(fanned_out) => Ok(intake.accept(fanned_out).await),
+                Err(error) => Err(error),
+            };
             // Whoever asked may have gone away; the messages are accepted all the same.
-            drop(reply.send(Ok(accepted)));
+            drop(reply.send(accepted));
         };
         self.tasks.spawn_on(work, &self.shared.runtime);
     }
