@@ -4,6 +4,7 @@
 mod any_node;
 mod backlog;
 mod hand_over;
+mod hanging;
 mod killed;
 mod nodes;
 mod outages;

@@ -119,7 +119,10 @@ impl Append {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+/// What the database answers, unless it takes too long.
+pub(super) async fn in_time<T>(
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(ACQUIRE_TIMEOUT, work).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(Error::unavailable("the database does not answer")),

@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 use chrono::{DateTime, Utc};
 use sqlx::{
     PgPool, Postgres, QueryBuilder,
+    pool::PoolConnection,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
@@ -52,7 +53,7 @@ impl Asker {
         sql: &'static str,
         values: &[Value<'_>],
     ) -> Result<Vec<PgRow>, Error> {
-        self.ask(async || bind(sqlx::query(sql), values).fetch_all(&self.pool).await)
+        self.ask(async || rows(&self.pool, bind(sqlx::query(sql), values)).await)
             .await
     }
 
@@ -83,7 +84,7 @@ impl Asker {
         &self,
         build: impl Fn() -> QueryBuilder<'static, Postgres>,
     ) -> Result<Vec<PgRow>, Error> {
-        self.ask(async || build().build().fetch_all(&self.pool).await)
+        self.ask(async || rows(&self.pool, build().build()).await)
             .await
     }
 
@@ -99,6 +100,31 @@ impl Asker {
                 Ok(answer) => return Ok(answer?),
                 Err(_) => return Err(Error::unavailable("the database does not answer")),
             }
+        }
+    }
+}
+
+/// Every row of the answer, from a free connection.
+async fn rows(
+    pool: &PgPool,
+    query: Query<'_, Postgres, PgArguments>,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let mut lent = Lent(Some(pool.acquire().await?));
+    let connection = lent.0.as_deref_mut().ok_or(sqlx::Error::PoolClosed)?;
+    let answer = query.fetch_all(connection).await;
+    // The question is over, so the pool may have it back.
+    drop(lent.0.take());
+    answer
+}
+
+/// A connection that is closed when nobody waits for its answer any more. The pool would wait for
+/// it before it makes another one: for ever, where the network has lost the connection.
+struct Lent(Option<PoolConnection<Postgres>>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
         }
     }
 }

@@ -3,7 +3,7 @@
 //! A notice says only where to look; what happened stands in the tables. So one that is lost costs
 //! time, never a delivery: after a lost connection everything is looked at.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use hookledger_domain::{ids::MessageId, tenant::TenantId};
 use hookledger_projections::Change;
@@ -13,11 +13,13 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::ACQUIRE_TIMEOUT;
+use super::{ACQUIRE_TIMEOUT, append::in_time};
 use crate::store::{Error, commit::EventRow};
 
 /// The channel of all nodes on one database.
 pub(super) const CHANNEL: &str = "hookledger";
+/// After so long without a word the connection is tried.
+const QUIET: Duration = Duration::from_secs(2);
 /// PostgreSQL takes payloads of less than 8000 bytes.
 const PAYLOAD_BYTES_MAX: usize = 7900;
 
@@ -154,13 +156,24 @@ impl Notices {
     /// and with it whatever was said since: listen anew, and look at everything.
     pub async fn next(&mut self) -> Result<Notice, Error> {
         loop {
-            let Some(notification) = self.listener.try_recv().await? else {
+            let Ok(heard) = tokio::time::timeout(QUIET, self.listener.try_recv()).await else {
+                // The silence may be that of a connection which the network has lost.
+                self.try_out().await?;
+                continue;
+            };
+            let Some(notification) = heard? else {
                 return Err(Error::unavailable("the connection was lost"));
             };
             if let Some(notice) = read(notification.payload(), self.own) {
                 return Ok(notice);
             }
         }
+    }
+
+    async fn try_out(&mut self) -> Result<(), Error> {
+        in_time(sqlx::query(sql!("ping")).execute(&mut self.listener))
+            .await
+            .map(drop)
     }
 
     /// A notice that has arrived already, if there is one.
