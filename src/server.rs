@@ -37,6 +37,8 @@ const USER_AGENT: &str = concat!("Hookledger/", env!("CARGO_PKG_VERSION"));
 const HTTP_SHUTDOWN_SECONDS: u64 = 1;
 /// How long recording the last attempts may take beyond the delivery timeout.
 const RECORD_GRACE: Duration = Duration::from_millis(500);
+/// How long a shared database has for what it is told at the end.
+const GOOD_BYE: Duration = Duration::from_secs(5);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +155,7 @@ impl Server {
     }
 
     /// Stops accepting, lets attempts in flight end and records them, closes the ledger. Takes the
-    /// delivery timeout and two seconds at most.
+    /// delivery timeout and two seconds at most, or five more when the database does not answer.
     pub async fn stop(self) {
         self.tenants.start_stopping();
         self.nodes.start_leaving();
@@ -161,8 +163,17 @@ impl Server {
         if !self.tenants.stop(self.stop_within).await {
             tracing::warn!("some attempts did not end in time; they will be made again");
         }
-        self.nodes.leave().await;
-        self.store.close().await;
+        let is_shared = self.store.cluster().is_some();
+        let end = async {
+            self.nodes.leave().await;
+            self.store.close().await;
+        };
+        // Nothing is lost with what a database that does not answer is not told.
+        if !is_shared {
+            end.await;
+        } else if tokio::time::timeout(GOOD_BYE, end).await.is_err() {
+            tracing::warn!("the database does not answer; the lease will end by itself");
+        }
         tracing::info!("stopped");
     }
 }

@@ -67,6 +67,31 @@ async fn a_database_that_hangs_holds_nobody_for_ever() {
     receiver.arrived("/new", 1).await;
 }
 
+/// It has nothing to wait for: what it could not record is made again after the next start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_also_while_its_database_hangs() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = Arc::new(Database::fresh(&server));
+    let proxy = Proxy::to(&database.url()).await;
+    let mut app = App::on_database(&database, &settings(&proxy.url())).await;
+    let receiver = Receiver::start().await;
+    let tenant = app.tenant("acme").await;
+    tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
+    for n in 0..QUESTIONS {
+        tenant.publish("ticket.created", json!({"n": n})).await;
+    }
+    // Those that are under way when it ends may have no answer.
+    let ask = || tenant.api.try_send("GET", "/api/admin/logs", &[], None);
+    join_all((0..QUESTIONS).map(|_| ask())).await;
+    proxy.hold_up();
+    let asked = join_all((0..QUESTIONS).map(|_| ask()));
+    app.terminate();
+    let (status, _) = tokio::join!(app.ended(), asked);
+    assert_eq!(status.code(), Some(0), "{}", app.log());
+}
+
 /// A network may forget connections: each end waits for the other, while new connections are well.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_are_lost_without_a_word_are_replaced() {
