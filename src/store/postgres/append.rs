@@ -23,7 +23,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// After so long without use a connection is tried before it gets a batch.
 const IDLE: Duration = Duration::from_secs(1);
 /// What holds in the sessions of writers.
-const SESSION: [(&str, &str); 5] = [
+pub(super) const SESSION: [(&str, &str); 5] = [
     // A node that is halted half-way through a transaction would hold the others' appends up.
     ("idle_in_transaction_session_timeout", "1000"),
     // Every row that an append touches is found by an index. What is known of the tables' sizes,
@@ -119,7 +119,9 @@ impl Append {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+pub(super) async fn in_time<T>(
+    work: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(ACQUIRE_TIMEOUT, work).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(Error::unavailable("the database does not answer")),
@@ -168,7 +170,7 @@ async fn write_with_rare(
     Ok(outcome)
 }
 
-async fn append<'c>(
+pub(super) async fn append<'c>(
     executor: impl Executor<'c, Database = Postgres>,
     batch: &Batch<'_>,
     notices: &[String],
