@@ -56,6 +56,14 @@ impl Api {
         self.with_header("X-Tenant-Id", tenant)
     }
 
+    /// The same at the server of another client.
+    pub(super) fn at(&self, other: &Self) -> Self {
+        Self {
+            address: other.address.clone(),
+            ..self.clone()
+        }
+    }
+
     fn with_header(&self, name: &str, value: &str) -> Self {
         let mut api = self.clone();
         api.headers.retain(|(other, _)| other != name);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Api, eventually};
+use super::{Api, App, eventually};
 
 /// A tenant and a client that may do everything within it.
 #[derive(Clone)]
@@ -35,6 +35,15 @@ impl Tenant {
         };
         tenant.api = tenant.with_role("admin").await;
         tenant
+    }
+
+    /// The same tenant with the same token at another server, which has come to know both.
+    pub(crate) fn at(&self, app: &App) -> Self {
+        Self {
+            id: self.id.clone(),
+            api: self.api.at(&app.anonymous()),
+            platform: app.platform(),
+        }
     }
 
     /// A client with a new token of this role.
