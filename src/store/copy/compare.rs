@@ -36,15 +36,11 @@ pub(super) fn events(
         (Some(ours), Some(theirs)) if ours.position == theirs.position => Err(Difference::Other {
             what: format!("the {} of {}", part(&ours, &theirs), name(&ours)),
         }),
-        (Some(ours), theirs)
-            if theirs
-                .as_ref()
-                .is_none_or(|theirs| ours.position < theirs.position) =>
-        {
-            Err(missing(name(&ours), Side::Target))
+        (Some(ours), Some(theirs)) if ours.position > theirs.position => {
+            Err(missing(name(&theirs), Side::Source))
         }
-        (_, Some(theirs)) => Err(missing(name(&theirs), Side::Source)),
-        (Some(ours), None) => Err(missing(name(&ours), Side::Target)),
+        (Some(ours), _) => Err(missing(name(&ours), Side::Target)),
+        (None, Some(theirs)) => Err(missing(name(&theirs), Side::Source)),
     }
 }
 
@@ -147,7 +143,8 @@ mod tests {
 
     #[test]
     fn the_part_that_differs_is_named() {
-        let changes: [(&str, fn(&mut StoredEvent)); 8] = [
+        type Change = fn(&mut StoredEvent);
+        let changes: [(&str, Change); 8] = [
             ("tenant", |event| event.tenant_id = "acme".parse().ok()),
             ("time", |event| {
                 event.recorded_at += chrono::Duration::milliseconds(1);
