@@ -8,13 +8,14 @@ use hookledger_domain::signature::InvalidSecret;
 use crate::{
     server,
     settings::{self, Loaded, Source, keys},
-    telemetry,
+    store, telemetry,
 };
 
 mod client;
 mod completions;
 mod config;
 mod connection;
+mod copy;
 mod demo;
 mod flags;
 mod listen;
@@ -54,6 +55,8 @@ enum Command {
     /// Create, list and change tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Move a ledger from one database to another: from SQLite to PostgreSQL, or back
+    Copy(copy::Arguments),
     /// Print every setting with its value, default and source
     Config(config::Arguments),
     /// Print the OpenAPI document of the HTTP API
@@ -73,6 +76,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Listen(arguments) => listen::run(&arguments),
         Command::Token(command) => token::run(&command),
         Command::Tenant(command) => tenant::run(&command),
+        Command::Copy(arguments) => copy::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Openapi => openapi::run(),
         Command::Completions(arguments) => completions::run(&arguments),
@@ -129,6 +133,26 @@ pub enum Error {
     /// The receiver's secret is none.
     #[error("--secret (or HOOKLEDGER_LISTEN_SECRET): {0}")]
     ListenSecret(InvalidSecret),
+    /// A URL names no ledger. It is not in the message: it may hold a password.
+    #[error("{flag}: {reason}")]
+    Ledger {
+        /// Which one.
+        flag: &'static str,
+        /// What is wrong with it.
+        reason: settings::Invalid,
+    },
+    /// Both URLs name one ledger.
+    #[error("--from and --to are the same")]
+    SameLedger,
+    /// The file of a ledger is not there.
+    #[error("there is no ledger {path}")]
+    NoLedger {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// A ledger was not copied, or is another one than its copy.
+    #[error(transparent)]
+    Copy(#[from] store::CopyError),
     /// What was to be seen in the demo did not happen.
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -152,9 +176,11 @@ impl Error {
     /// 2 when the command was given wrongly, 1 when it failed.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Settings(_) | Self::ListenSecret(_) | Self::Client(client::Error::BadAddress) => {
-                ExitCode::from(2)
-            }
+            Self::Settings(_)
+            | Self::ListenSecret(_)
+            | Self::Ledger { .. }
+            | Self::SameLedger
+            | Self::Client(client::Error::BadAddress) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }

@@ -187,6 +187,12 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     bind().map_err(|source| Error::Listen { address, source })
 }
 
+/// Opens the ledger that the settings name, for those who need no server around it. Must be called
+/// within [`block_on`].
+pub async fn open_ledger(settings: &Settings) -> Result<Store, store::Error> {
+    open_store(settings, &Arc::new(Metrics::new())).await
+}
+
 async fn open_store(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Store, store::Error> {
     match &settings.database {
         Database::Sqlite(path) => Store::open_sqlite(path, metrics.clone()).await,

@@ -75,6 +75,16 @@ pub enum Database {
     Postgres(SecretText),
 }
 
+impl Database {
+    /// Reads `sqlite:PATH` or the URL of a PostgreSQL database, as the setting has it.
+    ///
+    /// # Errors
+    /// It is neither. The text is not in the error: it may hold a password.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        parse::database(text)
+    }
+}
+
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {

@@ -6,21 +6,25 @@
 //! that work on one PostgreSQL database.
 
 mod commit;
+mod copy;
 mod engine;
 mod error;
 mod ledger;
 mod postgres;
 mod repository;
 mod sqlite;
+mod stored;
 mod views;
 
 pub use commit::Commit;
+pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, verify};
 pub use engine::Waiting;
 pub use error::Error;
 pub use ledger::{CommandError, Ledger, Stream};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };
+pub use stored::StoredEvent;
 pub use views::{LoggedAttempt, Message, Views};
 
 use std::{path::Path, sync::Arc};

@@ -13,6 +13,7 @@ use hookledger_projections::query::Page;
 
 mod appends;
 mod commands;
+mod copying;
 mod lifecycle;
 mod postgres;
 mod queries;
@@ -37,6 +38,8 @@ trait Engine: Sized + Send + Sync {
     async fn view_rows(&self) -> BTreeMap<String, Vec<String>>;
     /// Does now what the engine puts off with the rows that it has.
     async fn settle(&self);
+    /// Carries out a statement past the store; says how many rows it changed.
+    async fn execute(&self, sql: &str) -> u64;
     /// Gives every event `scheduled` of a delivery the shape of version 1, past the store; says how
     /// many there are.
     async fn write_scheduled_as_once(&self) -> u64;
@@ -88,6 +91,19 @@ macro_rules! conforms {
                 a_command_for_another_version_is_refused,
                 commands_at_one_time_all_come_through,
                 several_aggregates_are_read_in_the_order_asked_for,
+            }
+            copying {
+                the_ledger_is_read_in_pages,
+                large_bodies_end_a_page_of_events_early,
+                a_copy_is_the_same_ledger,
+                a_copy_has_the_same_rows,
+                a_copy_that_was_cut_off_goes_on,
+                a_copied_ledger_goes_on,
+                events_of_older_versions_are_copied_as_they_are,
+                what_is_erased_stays_erased,
+                a_target_with_other_events_is_refused,
+                what_differs_is_named,
+                a_copy_that_is_not_whole_is_found,
             }
             lifecycle {
                 what_was_committed_is_there_after_reopening,

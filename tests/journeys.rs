@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_requests;
 mod catalogue;
 mod configuration;
+mod copy;
 mod deleting;
 mod filters;
 mod idempotency;

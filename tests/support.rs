@@ -11,7 +11,7 @@ mod tenant;
 mod wait;
 
 pub(crate) use api::{Answer, Api, ids};
-pub(crate) use app::{App, PLATFORM_TOKEN, hookledger};
+pub(crate) use app::{App, MASTER_KEY, PLATFORM_TOKEN, hookledger};
 pub(crate) use parts::{not_tried, succeed};
 pub(crate) use postgres::{Database, Server};
 pub(crate) use proxy::Proxy;

@@ -21,6 +21,14 @@ fn every_setting_is_a_flag_of_each_command_that_needs_settings() {
         &["hookledger", "serve"],
         &["hookledger", "config"],
         &["hookledger", "demo"],
+        &[
+            "hookledger",
+            "copy",
+            "--from",
+            "sqlite:a",
+            "--to",
+            "sqlite:b",
+        ],
         &["hookledger", "tenant", "list"],
         &["hookledger", "token", "list", "--tenant", "acme"],
     ] {
@@ -64,6 +72,10 @@ fn wrong_usage_is_told_from_help() {
         "god",
     ];
     assert_eq!(exit_code_of(&role), 2);
+    assert_eq!(
+        exit_code_of(&["hookledger", "copy", "--from", "sqlite:a"]),
+        2
+    );
     assert_eq!(exit_code_of(&["hookledger", "--help"]), 0);
     assert_eq!(exit_code_of(&["hookledger", "--version"]), 0);
 }
@@ -82,6 +94,7 @@ fn parsed_arguments_do_not_show_secrets() {
         &["hookledger", "serve", "--platform-token", "hunter2"][..],
         &["hookledger", "tenant", "list", "--token", "hunter2"],
         &["hookledger", "listen", "--secret", "hunter2"],
+        &["hookledger", "copy", "--from", "hunter2", "--to", "hunter2"],
     ] {
         let shown = format!("{:?}", Cli::try_parse_from(arguments).unwrap());
         assert!(!shown.contains("hunter2"), "{shown}");

@@ -62,6 +62,21 @@ impl Commit {
         }
     }
 
+    /// One event as another ledger has it.
+    pub(super) fn of_stored(
+        tenant: Option<TenantId>,
+        recorded_at: DateTime<Utc>,
+        event: EventRow,
+    ) -> Self {
+        Self {
+            tenant,
+            recorded_at,
+            events: vec![event],
+            expected_generation: None,
+            metadata: HashMap::new(),
+        }
+    }
+
     /// Makes the commit depend on the tenant's generation: it is refused with [`Error::Stale`] when
     /// a webhook or the suspension of the tenant has changed since `generation` was read.
     pub fn expect_generation(&mut self, generation: u64) {

@@ -11,7 +11,7 @@ use hookledger_projections::{
     rows::{DeliveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 
-use super::{Commit, Error, LoggedAttempt, Message};
+use super::{Commit, Error, LoggedAttempt, Message, StoredEvent};
 
 /// A webhook with pending deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +35,19 @@ pub(super) trait Engine: Send + Sync + 'static {
         aggregate_type: &str,
         ids: &[String],
     ) -> Result<Vec<SerializedEvent>, Error>;
+    /// The events after a position in the order of the ledger, at most `limit`: none only at its
+    /// end. A page is shorter when its bodies grow large.
+    async fn events_after(&self, position: u64, limit: u32) -> Result<Vec<StoredEvent>, Error>;
+    /// The position of the last event; 0 if there is none.
+    async fn last_position(&self) -> Result<u64, Error>;
+    /// Keeps everybody else from appending until the store is closed.
+    async fn hold(&self) -> Result<(), Error>;
+    /// Appends events of another ledger in one transaction, where they stood there, and makes the
+    /// views of them. Their positions must rise and come after all that are taken, and the store
+    /// must be held.
+    async fn import(&self, events: Vec<StoredEvent>) -> Result<(), Error>;
+    /// Does what makes reading quick after much was imported.
+    async fn finish_import(&self) -> Result<(), Error>;
     /// Whether a write would work now.
     async fn check_writable(&self) -> Result<(), Error>;
     /// Writes what was handed in and lets go of the files.

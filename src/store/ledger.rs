@@ -12,7 +12,7 @@ use hookledger_domain::{
     upcast::{upcast, upcasters},
 };
 
-use super::{Commit, Error, engine::Engine, repository::Repository};
+use super::{Commit, Error, StoredEvent, engine::Engine, repository::Repository};
 
 /// Appends events and reads streams.
 #[derive(Clone)]
@@ -161,6 +161,21 @@ impl Ledger {
             .iter()
             .filter_map(|id| streams.remove_entry(id))
             .collect())
+    }
+
+    /// Reads the ledger itself, whoever's events they are: those after `position` (0: from the
+    /// start) in the order in which they were appended, exactly as they are stored, with the bodies
+    /// beside them.
+    ///
+    /// Gives at most `limit` events and not many more than 4 MiB of bodies. Whoever goes on after
+    /// the last one sees every event once; there are none only at the end.
+    pub async fn events_after(&self, position: u64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
+        self.engine.events_after(position, limit).await
+    }
+
+    /// The position of the ledger's last event; 0 if it has none.
+    pub async fn last_position(&self) -> Result<u64, Error> {
+        self.engine.last_position().await
     }
 
     /// Reads the pending deliveries of a webhook that come due first, in the order of their

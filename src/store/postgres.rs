@@ -17,12 +17,13 @@ mod notices;
 mod rare;
 mod reads;
 mod rows;
+mod transfer;
 mod writer;
 
 use std::{str::FromStr, sync::Arc, time::Duration};
 
 use sqlx::{
-    ConnectOptions, PgPool,
+    ConnectOptions, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{
@@ -73,6 +74,8 @@ pub(super) struct Postgres {
     asker: Asker,
     tasks: mpsc::Sender<Task>,
     writers: Mutex<JoinSet<()>>,
+    /// The session that keeps everybody else from appending, while a ledger is copied.
+    holder: Mutex<Option<PgConnection>>,
 }
 
 impl Postgres {
@@ -103,6 +106,7 @@ impl Postgres {
             asker: Asker::new(readers, ask_within),
             tasks,
             writers: Mutex::new(writers),
+            holder: Mutex::new(None),
         })
     }
 

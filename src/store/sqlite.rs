@@ -6,6 +6,7 @@ mod migrate;
 mod reads;
 mod recent;
 mod rows;
+mod transfer;
 mod writer;
 
 use std::{

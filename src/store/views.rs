@@ -13,7 +13,7 @@ use hookledger_projections::{
 
 use super::{Error, Waiting, engine::Engine};
 
-/// How many bytes of bodies a page of messages holds at most, beyond its first message.
+/// How many bytes of bodies a page of messages or of events holds at most, beyond one body.
 pub(super) const PAGE_BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// A message with its body and what became of it.

@@ -26,7 +26,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "http", "metrics", "nodes", "outbound", "settings", "store", "tenants", "vault",
         ],
     ),
-    ("cli", &["http", "server", "settings", "telemetry"]),
+    ("cli", &["http", "server", "settings", "store", "telemetry"]),
 ];
 
 /// Paths that belong to some rooms only, with the reason.
@@ -63,9 +63,9 @@ const LIBRARIES: &[(&[&str], &[&str], &str)] = &[
         "only tenants are actors",
     ),
     (
-        &["clap", "comfy_table"],
+        &["clap", "comfy_table", "indicatif"],
         &["cli", "main"],
-        "only the command line knows arguments and tables",
+        "only the command line knows arguments, tables and progress bars",
     ),
     (&["jsonwebtoken"], &["http"], "only http reads tokens"),
     (

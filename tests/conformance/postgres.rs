@@ -6,12 +6,12 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use hookledger::store::{APPEND_LOCK, PostgresOptions};
+use hookledger::store::{APPEND_LOCK, CopyError, PostgresOptions, Registration, Side, copy};
 use sqlx::{PgPool, Row, postgres::PgPoolOptions};
 
 use super::{
-    Arc, BTreeMap, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms,
-    lifecycle::registered, open, reopen,
+    Arc, BTreeMap, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms, copying::between,
+    lifecycle::registered, open, reopen, sqlite::Sqlite,
 };
 use crate::support::{Database, Server, eventually};
 
@@ -31,11 +31,6 @@ impl Postgres {
             .connect_lazy(&database.url())
             .expect("a URL");
         Self { pool, database }
-    }
-
-    async fn execute(&self, sql: &str) -> u64 {
-        let done = sqlx::query(sql).execute(&self.pool).await;
-        done.expect("the statement is carried out").rows_affected()
     }
 
     /// The values of the one column that a query has.
@@ -117,6 +112,11 @@ impl Engine for Postgres {
     /// It puts nothing off.
     async fn settle(&self) {}
 
+    async fn execute(&self, sql: &str) -> u64 {
+        let done = sqlx::query(sql).execute(&self.pool).await;
+        done.expect("the statement is carried out").rows_affected()
+    }
+
     async fn write_scheduled_as_once(&self) -> u64 {
         self.execute(
             "UPDATE events SET event_version = '1', \
@@ -128,6 +128,110 @@ impl Engine for Postgres {
 }
 
 conforms!(Postgres);
+
+#[tokio::test]
+async fn a_ledger_is_copied_from_sqlite() {
+    if Postgres::is_there() {
+        between::<Sqlite, Postgres>().await;
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_is_copied_to_sqlite() {
+    if Postgres::is_there() {
+        between::<Postgres, Sqlite>().await;
+    }
+}
+
+/// Appends that fail use positions up.
+#[tokio::test]
+async fn a_ledger_with_gaps_is_read_to_its_end() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let (engine, store) = open::<Postgres>().await;
+    for (number, gap) in [(1, 0), (2, 1), (3, 10_000)] {
+        let sql = format!("SELECT nextval('events_position_seq') FROM generate_series(1, {gap})");
+        engine.execute(&sql).await;
+        store.ledger().commit(registered(number)).await.unwrap();
+    }
+    let (mut positions, mut after) = (Vec::new(), 0);
+    while let [event] = &store.ledger().events_after(after, 1).await.unwrap()[..] {
+        after = event.position;
+        positions.push(after);
+    }
+    assert_eq!(positions, [1, 3, 10_004]);
+    assert_eq!(store.ledger().last_position().await.unwrap(), 10_004);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_database_with_a_node_is_not_copied() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let (_source, from) = open::<Postgres>().await;
+    let (_target, to) = open::<Postgres>().await;
+    let node = Registration {
+        version: "1".to_owned(),
+        address: "127.0.0.1:1234".to_owned(),
+        started_at: super::at(0),
+    };
+    let (here, there) = (from.cluster().unwrap(), to.cluster().unwrap());
+    for (cluster, named) in [(&here, Side::Source), (&there, Side::Target)] {
+        let lease = Duration::from_secs(60);
+        cluster.beat(&node, lease, 0).await.unwrap();
+        let refused = copy(&from, &to, &|_| ()).await.err();
+        assert!(
+            matches!(&refused, Some(CopyError::Served { side, address, .. })
+                if *side == named && address == "127.0.0.1:1234"),
+            "{refused:?}"
+        );
+        cluster.leave().await.unwrap();
+    }
+    copy(&from, &to, &|_| ()).await.unwrap();
+    for store in [from, to] {
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_else_appends_to_either_side_of_a_copy() {
+    if !Postgres::is_there() {
+        return;
+    }
+    let (source, from) = open::<Postgres>().await;
+    let (target, to) = open::<Postgres>().await;
+    copy(&from, &to, &|_| ()).await.unwrap();
+    let others = [&source, &target].map(|engine| async {
+        let mut connection = engine.pool.acquire().await.unwrap();
+        let sql = "SELECT pg_try_advisory_lock($1)";
+        let free: bool = sqlx::query_scalar(sql)
+            .bind(APPEND_LOCK)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+        free
+    });
+    assert_eq!(join_all(others).await, [false, false]);
+    let second = reopen(&target).await;
+    let refused = copy(&from, &second, &|_| ()).await.err();
+    assert!(
+        matches!(
+            &refused,
+            Some(CopyError::Store {
+                side: Side::Target,
+                ..
+            })
+        ),
+        "{refused:?}"
+    );
+    for store in [from, to] {
+        store.close().await;
+    }
+    second.ledger().commit(registered(1)).await.unwrap();
+    second.close().await;
+}
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_as_it_is() {

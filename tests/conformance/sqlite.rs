@@ -10,7 +10,7 @@ use super::{
     reopen,
 };
 
-struct Sqlite {
+pub(super) struct Sqlite {
     directory: TempDir,
 }
 
@@ -98,12 +98,18 @@ impl Engine for Sqlite {
         connection.execute_batch(sql).expect("the rows are moved");
     }
 
-    async fn write_scheduled_as_once(&self) -> u64 {
-        let sql = "UPDATE events SET event_version = '1', \
-                   payload = json_remove(payload, '$.scheduled.trigger') \
-                   WHERE event_type = 'scheduled'";
+    async fn execute(&self, sql: &str) -> u64 {
         let changed = self.connect().execute(sql, []);
-        changed.expect("the events are changed") as u64
+        changed.expect("the statement is carried out") as u64
+    }
+
+    async fn write_scheduled_as_once(&self) -> u64 {
+        self.execute(
+            "UPDATE events SET event_version = '1', \
+             payload = json_remove(payload, '$.scheduled.trigger') \
+             WHERE event_type = 'scheduled'",
+        )
+        .await
     }
 }
 

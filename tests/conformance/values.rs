@@ -75,13 +75,19 @@ pub(super) async fn bodies_come_back_byte_for_byte<E: Engine>() {
     store.close().await;
 }
 
+/// Publishes so many messages with the largest bodies; gives their ids, newest first.
+pub(super) async fn publish_large(store: &Store, count: i64) -> Vec<MessageId> {
+    let body = "x".repeat(BODY_BYTES_MAX);
+    let mut published = Vec::new();
+    for number in 0..count {
+        published.insert(0, publish(store, number, Accepted::default(), &body).await);
+    }
+    published
+}
+
 pub(super) async fn large_bodies_end_a_page_early<E: Engine>() {
     let (_engine, store) = open::<E>().await;
-    let body = "x".repeat(BODY_BYTES_MAX);
-    let mut expected = Vec::new();
-    for number in 0..20 {
-        expected.insert(0, publish(&store, number, Accepted::default(), &body).await);
-    }
+    let expected = publish_large(&store, 20).await;
     let (mut found, mut pages) = (Vec::new(), 0);
     let mut page = first(200);
     loop {

@@ -32,7 +32,7 @@ const SETTINGS: [(&str, &str); 9] = [
 /// With which store `App::start` and `App::with` try it: `sqlite`, if nothing is said, or `postgres`.
 const STORE: &str = "HOOKLEDGER_TEST_STORE";
 /// 32 bytes in base64: nodes that share a database share the key, too.
-const MASTER_KEY: &str = "dGhlIG1hc3RlciBrZXkgb2YgYWxsIHRoZSB0ZXN0cyE=";
+pub(crate) const MASTER_KEY: &str = "dGhlIG1hc3RlciBrZXkgb2YgYWxsIHRoZSB0ZXN0cyE=";
 /// How many lines of a failed test's log are shown.
 const LOG_LINES_SHOWN: usize = 100;
 
@@ -57,16 +57,19 @@ impl App {
     /// The same with other settings, named without `HOOKLEDGER_`.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> Self {
         match std::env::var(STORE).as_deref() {
-            Err(_) | Ok("sqlite") => {
-                let all = changed(Settings::new(), SETTINGS.iter().chain(settings));
-                Self::launch(None, all).await
-            }
+            Err(_) | Ok("sqlite") => Self::on_sqlite(settings).await,
             Ok("postgres") => {
                 let server = Server::shared().expect("scripts/test starts PostgreSQL");
                 Self::on_postgres(&server, settings).await
             }
             Ok(other) => panic!("{STORE} is {other:?}: sqlite or postgres"),
         }
+    }
+
+    /// The same with a file.
+    pub(crate) async fn on_sqlite(settings: &[(&str, &str)]) -> Self {
+        let all = changed(Settings::new(), SETTINGS.iter().chain(settings));
+        Self::launch(None, all).await
     }
 
     /// The same with a database of its own on this server.

@@ -23,7 +23,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 /// After so long without use a connection is tried before it gets a batch.
 const IDLE: Duration = Duration::from_secs(1);
 /// What holds in the sessions of writers.
-const SESSION: [(&str, &str); 5] = [
+pub(super) const SESSION: [(&str, &str); 5] = [
     // A node that is halted half-way through a transaction would hold the others' appends up.
     ("idle_in_transaction_session_timeout", "1000"),
     // Every row that an append touches is found by an index. What is known of the tables' sizes,
@@ -171,7 +171,7 @@ async fn write_with_rare(
     Ok(outcome)
 }
 
-async fn append<'c>(
+pub(super) async fn append<'c>(
     executor: impl Executor<'c, Database = Postgres>,
     batch: &Batch<'_>,
     notices: &[String],

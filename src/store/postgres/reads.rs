@@ -13,7 +13,7 @@ use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
     rows::{DeliveryRow, MessageRow, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{Connection, Row, postgres::PgRow};
 use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ use super::{
     writer::Task,
 };
 use crate::store::{
-    Commit, Error, LoggedAttempt, Message,
+    Commit, Error, LoggedAttempt, Message, StoredEvent,
     engine::{Engine, Waiting},
     views::PAGE_BODY_BYTES_MAX,
 };
@@ -110,6 +110,10 @@ impl Engine for Postgres {
             let _ = self.tasks.send(Task::Close).await;
         }
         while writers.join_next().await.is_some() {}
+        if let Some(connection) = self.holder.lock().await.take() {
+            // The server lets go of the lock, too, when it finds the connection gone.
+            let _ = connection.close().await;
+        }
     }
 
     async fn events_of(
@@ -121,6 +125,26 @@ impl Engine for Postgres {
         self.asker
             .list(sql!("select_events_of"), &values, rows::event)
             .await
+    }
+
+    async fn events_after(&self, position: u64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
+        self.read_after(position, limit).await
+    }
+
+    async fn last_position(&self) -> Result<u64, Error> {
+        self.read_last_position().await
+    }
+
+    async fn hold(&self) -> Result<(), Error> {
+        self.hold_appends().await
+    }
+
+    async fn import(&self, events: Vec<StoredEvent>) -> Result<(), Error> {
+        self.append_stored(events).await
+    }
+
+    async fn finish_import(&self) -> Result<(), Error> {
+        self.gather_statistics().await
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRow>, Error> {

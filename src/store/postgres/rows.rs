@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use crate::store::{Error, LoggedAttempt};
+use crate::store::{Error, LoggedAttempt, StoredEvent};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &PgRow, column: &str) -> Result<T, Error>
@@ -80,6 +80,25 @@ pub(super) fn event(row: &PgRow) -> Result<SerializedEvent, Error> {
         row.try_get("payload")?,
         row.try_get("metadata")?,
     ))
+}
+
+pub(super) fn stored(row: &PgRow) -> Result<StoredEvent, Error> {
+    // What belongs to no tenant has an empty one here, since it is a part of the key.
+    let tenant: &str = row.try_get("tenant_id")?;
+    let tenant = Some(tenant).filter(|tenant| !tenant.is_empty());
+    Ok(StoredEvent {
+        position: number(row, "position")?,
+        tenant_id: tenant.map(str::parse).transpose().map_err(Error::corrupt)?,
+        recorded_at: time(row, "recorded_at")?,
+        aggregate_type: row.try_get("aggregate_type")?,
+        aggregate_id: row.try_get("aggregate_id")?,
+        sequence: number(row, "sequence")?,
+        event_type: row.try_get("event_type")?,
+        event_version: row.try_get("event_version")?,
+        payload: row.try_get("payload")?,
+        metadata: row.try_get("metadata")?,
+        body: row.try_get("body")?,
+    })
 }
 
 pub(super) fn tenant(row: &PgRow) -> Result<TenantRow, Error> {

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{Sqlite, filters, rows, writer::Task};
 use crate::store::{
-    Commit, Error, LoggedAttempt, Message,
+    Commit, Error, LoggedAttempt, Message, StoredEvent,
     engine::{Engine, Waiting},
     views::PAGE_BODY_BYTES_MAX,
 };
@@ -30,7 +30,7 @@ macro_rules! sql {
 }
 
 impl Sqlite {
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         task: Task,
         answer: oneshot::Receiver<Result<(), Error>>,
@@ -141,6 +141,27 @@ impl Engine for Sqlite {
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(rows::event).collect()
+    }
+
+    async fn events_after(&self, position: u64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
+        self.read_after(position, limit).await
+    }
+
+    async fn last_position(&self) -> Result<u64, Error> {
+        self.read_last_position().await
+    }
+
+    async fn hold(&self) -> Result<(), Error> {
+        // The lock on the file does that already.
+        Ok(())
+    }
+
+    async fn import(&self, events: Vec<StoredEvent>) -> Result<(), Error> {
+        self.append_stored(events).await
+    }
+
+    async fn finish_import(&self) -> Result<(), Error> {
+        Ok(())
     }
 
     async fn tenant(&self, id: &TenantId) -> Result<Option<TenantRow>, Error> {

@@ -17,7 +17,7 @@ use hookledger_projections::rows::{
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::store::{Error, LoggedAttempt};
+use crate::store::{Error, LoggedAttempt, StoredEvent};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str) -> Result<T, Error>
@@ -85,6 +85,23 @@ pub(super) fn event(row: &SqliteRow) -> Result<SerializedEvent, Error> {
         json(row, "payload")?,
         json(row, "metadata")?,
     ))
+}
+
+pub(super) fn stored(row: &SqliteRow) -> Result<StoredEvent, Error> {
+    let tenant: Option<&str> = row.try_get("tenant_id")?;
+    Ok(StoredEvent {
+        position: number(row, "position")?,
+        tenant_id: tenant.map(str::parse).transpose().map_err(Error::corrupt)?,
+        recorded_at: time(row, "recorded_at")?,
+        aggregate_type: row.try_get("aggregate_type")?,
+        aggregate_id: row.try_get("aggregate_id")?,
+        sequence: number(row, "sequence")?,
+        event_type: row.try_get("event_type")?,
+        event_version: row.try_get("event_version")?,
+        payload: row.try_get("payload")?,
+        metadata: row.try_get("metadata")?,
+        body: row.try_get("body")?,
+    })
 }
 
 pub(super) fn tenant(row: &SqliteRow) -> Result<TenantRow, Error> {

@@ -16,6 +16,7 @@ use crate::{
 
 const INSERT_EVENT: &str = include_str!("../sql/sqlite/insert_event.sql");
 const INSERT_BODY: &str = include_str!("../sql/sqlite/insert_body.sql");
+const LAST_POSITION: &str = include_str!("../sql/sqlite/select_last_position.sql");
 const GENERATION: &str = include_str!("../sql/sqlite/generation.sql");
 
 /// The most commits of one transaction.
@@ -29,6 +30,11 @@ pub(super) enum Task {
     /// Append.
     Commit {
         commit: Commit,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Append events of another ledger, each at its position.
+    Import {
+        events: Vec<(u64, Commit)>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
     /// Say whether a write would work.
@@ -88,6 +94,7 @@ impl Writer {
                         bytes += commit.weight();
                         batch.push(Waiting { commit, reply });
                     }
+                    Task::Import { events, reply } => drop(reply.send(self.import(&events))),
                     Task::Check { reply } => drop(reply.send(self.check())),
                     Task::Close => is_open = false,
                 }
@@ -158,14 +165,33 @@ impl Writer {
         for (index, waiting) in batch.iter().enumerate() {
             append(&transaction, &waiting.commit, &mut position).map_err(|error| (index, error))?;
         }
-        // Every event makes one such row at most.
-        let mut recent = self.recent + usize::try_from(position - first).unwrap_or(0);
-        if recent > recent::ROWS_MAX {
-            recent::settle(&transaction).map_err(|error| (batch.len(), error))?;
-            recent = 0;
-        }
+        let new = usize::try_from(position - first).unwrap_or(0);
+        let recent = settle_if_many(&transaction, self.recent + new)
+            .map_err(|error| (batch.len(), error))?;
         transaction.commit().map_err(outside)?;
         Ok(Written { position, recent })
+    }
+
+    /// One transaction. On failure nothing is written.
+    fn import(&mut self, events: &[(u64, Commit)]) -> Result<(), Error> {
+        self.position = None;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut last = last_position(&transaction)?;
+        for (position, commit) in events {
+            let mut before = position.cast_signed() - 1;
+            if before < last {
+                return Err(Error::Conflict);
+            }
+            append(&transaction, commit, &mut before)?;
+            last = before;
+        }
+        let recent = settle_if_many(&transaction, self.recent + events.len())?;
+        transaction.commit()?;
+        self.position = Some(last);
+        self.recent = recent;
+        Ok(())
     }
 
     fn check(&mut self) -> Result<(), Error> {
@@ -179,8 +205,17 @@ impl Writer {
 }
 
 fn last_position(connection: &Connection) -> Result<i64, Error> {
-    let sql = "SELECT coalesce(max(position), 0) FROM events";
-    Ok(connection.query_row(sql, [], |row| row.get(0))?)
+    Ok(connection.query_row(LAST_POSITION, [], |row| row.get(0))?)
+}
+
+/// Sorts in what is noted, if that is much; says how many rows are noted then. Every event makes one
+/// such row at most.
+fn settle_if_many(connection: &Connection, recent: usize) -> Result<usize, Error> {
+    if recent <= recent::ROWS_MAX {
+        return Ok(recent);
+    }
+    recent::settle(connection)?;
+    Ok(0)
 }
 
 fn append(connection: &Connection, commit: &Commit, position: &mut i64) -> Result<(), Error> {

@@ -1,0 +1,172 @@
+//! The ledger as a whole: read in its order, and taken over from another one.
+
+use std::time::Duration;
+
+use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
+
+use super::{
+    APPEND_LOCK, Postgres,
+    append::{self, Outcome},
+    ask::Value::Number,
+    batch::{Batch, Events},
+    rare, rows,
+};
+use crate::store::{Commit, Error, StoredEvent, views::PAGE_BODY_BYTES_MAX};
+
+/// How often it is tried to keep others from appending, and how long after the last try: somebody
+/// may be appending just then.
+const HOLD: (u32, Duration) = (50, Duration::from_millis(100));
+/// How long one transaction of an import may take. Every statement has the server's own limit; this
+/// one is for a connection that has gone silent.
+const IMPORT_TIMEOUT: Duration = Duration::from_secs(600);
+
+impl Postgres {
+    pub(super) async fn read_after(
+        &self,
+        position: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let found = self.read_stretch(position.cast_signed(), limit).await?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        // Positions are left out where appends failed, maybe a whole stretch of them.
+        match self.next_position(position.cast_signed()).await? {
+            Some(next) => self.read_stretch(next - 1, limit).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    async fn read_stretch(&self, after: i64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
+        let values = [
+            Number(after),
+            Number(limit.into()),
+            Number(PAGE_BODY_BYTES_MAX.cast_signed()),
+        ];
+        self.asker
+            .list(sql!("select_events_after"), &values, rows::stored)
+            .await
+    }
+
+    async fn next_position(&self, after: i64) -> Result<Option<i64>, Error> {
+        let read = |row: &PgRow| Ok(row.try_get("position")?);
+        let values = [Number(after)];
+        let found = self.asker.one(sql!("find_next_position"), &values, read);
+        Ok(found.await?.flatten())
+    }
+
+    pub(super) async fn read_last_position(&self) -> Result<u64, Error> {
+        let read = |row: &PgRow| Ok(row.try_get::<i64, _>("position")?.cast_unsigned());
+        let found = self.asker.one(sql!("select_last_position"), &[], read);
+        Ok(found.await?.unwrap_or(0))
+    }
+
+    /// Takes the lock of appends for a whole session: what others append waits, and fails when the
+    /// server's patience is over. Fails if somebody else has it.
+    pub(super) async fn hold_appends(&self) -> Result<(), Error> {
+        let mut holder = self.holder.lock().await;
+        if holder.is_some() {
+            return Ok(());
+        }
+        let options = self.connect.clone().options(append::SESSION);
+        let mut connection = append::in_time(PgConnection::connect_with(&options)).await?;
+        for _ in 0..HOLD.0 {
+            let is_held: bool = sqlx::query_scalar(sql!("hold_appends"))
+                .bind(APPEND_LOCK)
+                .fetch_one(&mut connection)
+                .await?;
+            if is_held {
+                *holder = Some(connection);
+                return Ok(());
+            }
+            tokio::time::sleep(HOLD.1).await;
+        }
+        Err(Error::unavailable(
+            "another process keeps others from appending to the database",
+        ))
+    }
+
+    pub(super) async fn append_stored(&self, events: Vec<StoredEvent>) -> Result<(), Error> {
+        let positions: Vec<i64> = events
+            .iter()
+            .map(|event| event.position.cast_signed())
+            .collect();
+        let commits = events
+            .into_iter()
+            .map(StoredEvent::into_commit)
+            .collect::<Result<Vec<Commit>, _>>()?;
+        let mut batch = Batch::of(commits.iter())?;
+        if !batch.late.is_empty() {
+            return Err(Error::Conflict);
+        }
+        let events = std::mem::take(&mut batch.events);
+        self.with_holder(async |connection| import(connection, &batch, &positions, &events).await)
+            .await
+    }
+
+    /// Lets the planner know what there is now, and the index of positions, too: both would be done
+    /// sooner or later, and until then reading would be slow.
+    pub(super) async fn gather_statistics(&self) -> Result<(), Error> {
+        self.with_holder(async |connection| gather(connection).await)
+            .await
+    }
+
+    /// Works on the connection that holds the lock. After an error it is let go, and the lock with
+    /// it: whether something was written is unknown.
+    async fn with_holder(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<(), sqlx::Error>,
+    ) -> Result<(), Error> {
+        let mut holder = self.holder.lock().await;
+        let mut connection = holder
+            .take()
+            .ok_or_else(|| Error::unavailable("others may append to the database"))?;
+        match tokio::time::timeout(IMPORT_TIMEOUT, work(&mut connection)).await {
+            Ok(Ok(())) => {
+                *holder = Some(connection);
+                Ok(())
+            }
+            Ok(Err(sqlx::Error::Database(error))) if error.is_unique_violation() => {
+                Err(Error::Conflict)
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Error::unavailable("the database does not answer")),
+        }
+    }
+}
+
+/// The views first, by the statement that appends, which has no events here; then the events at
+/// their positions.
+async fn import(
+    connection: &mut PgConnection,
+    batch: &Batch<'_>,
+    positions: &[i64],
+    events: &Events<'_>,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    for (tenant, change) in &batch.rare {
+        rare::apply(&mut transaction, tenant, change).await?;
+    }
+    match append::append(&mut *transaction, batch, &[]).await? {
+        Outcome::Written => {}
+        // Nothing here expects a generation or meets another transaction.
+        outcome => return Err(sqlx::Error::Protocol(format!("{outcome:?}"))),
+    }
+    let query = sqlx::query(sql!("import_events")).bind(positions);
+    events.bind(query).execute(&mut *transaction).await?;
+    transaction.commit().await
+}
+
+async fn gather(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    // It may take long.
+    let statements = [
+        sql!("lift_statement_timeout"),
+        sql!("summarize_positions"),
+        sql!("analyze"),
+    ];
+    for statement in statements {
+        sqlx::query(statement).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await
+}

@@ -1,0 +1,1 @@
+ANALYZE events, bodies, tenants, tokens, topics, webhooks, messages, deliveries, attempts

@@ -1,0 +1,48 @@
+//! The ledger as a whole: read in its order, and taken over from another one.
+
+use futures_util::TryStreamExt;
+use sqlx::Row;
+use tokio::sync::oneshot;
+
+use super::{Sqlite, rows, writer::Task};
+use crate::store::{Error, StoredEvent, views::PAGE_BODY_BYTES_MAX};
+
+const EVENTS_AFTER: &str = include_str!("../sql/sqlite/select_events_after.sql");
+const LAST_POSITION: &str = include_str!("../sql/sqlite/select_last_position.sql");
+
+impl Sqlite {
+    pub(super) async fn read_after(
+        &self,
+        position: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let mut found = sqlx::query(EVENTS_AFTER)
+            .bind(position.cast_signed())
+            .bind(i64::from(limit))
+            .fetch(self.readers());
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = found.try_next().await? {
+            let event = rows::stored(&row)?;
+            bytes += event.body.as_ref().map_or(0, String::len) as u64;
+            events.push(event);
+            if bytes >= PAGE_BODY_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(events)
+    }
+
+    pub(super) async fn read_last_position(&self) -> Result<u64, Error> {
+        let row = sqlx::query(LAST_POSITION).fetch_one(self.readers()).await?;
+        Ok(row.try_get::<i64, _>("position")?.cast_unsigned())
+    }
+
+    pub(super) async fn append_stored(&self, events: Vec<StoredEvent>) -> Result<(), Error> {
+        let events = events
+            .into_iter()
+            .map(|event| Ok((event.position, event.into_commit()?)))
+            .collect::<Result<_, Error>>()?;
+        let (reply, answer) = oneshot::channel();
+        self.ask(Task::Import { events, reply }, answer).await
+    }
+}
