@@ -163,15 +163,13 @@ impl Server {
         if !self.tenants.stop(self.stop_within).await {
             tracing::warn!("some attempts did not end in time; they will be made again");
         }
-        let is_shared = self.store.cluster().is_some();
+        // Nothing is lost with what a shared database that does not answer is not told.
+        let within = self.store.cluster().map_or(Duration::MAX, |_| GOOD_BYE);
         let end = async {
             self.nodes.leave().await;
             self.store.close().await;
         };
-        // Nothing is lost with what a database that does not answer is not told.
-        if !is_shared {
-            end.await;
-        } else if tokio::time::timeout(GOOD_BYE, end).await.is_err() {
+        if tokio::time::timeout(within, end).await.is_err() {
             tracing::warn!("the database does not answer; the lease will end by itself");
         }
         tracing::info!("stopped");

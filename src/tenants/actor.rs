@@ -21,13 +21,7 @@ use hookledger_domain::{
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use super::{
-    Limits, Shared,
-    directory::Directory,
-    lane::{Lane, Mode},
-    live::LiveWebhook,
-    slots::Slot,
-};
+use super::{Shared, directory::Directory, lane::Lane, live::LiveWebhook, slots::Slot};
 use crate::nodes::Partition;
 
 mod dispatch;
@@ -35,10 +29,11 @@ mod intake;
 mod messages;
 mod ownership;
 mod reads;
+mod reloading;
 
 pub(super) use messages::{Accept, Expect, Found, LookAgain, Own, Release, Reload, Report};
-use messages::{Broken, Done, Granted, Loaded, Reloaded};
-use reads::{Changes, Versions, read_changes};
+use messages::{Broken, Done, Granted, Loaded};
+use reads::{Versions, read_changes};
 
 /// How long an actor with nothing to do stays.
 const IDLE: Duration = Duration::from_secs(60);
@@ -55,6 +50,13 @@ pub(super) struct TenantActor {
     /// Counts what has changed in the tenant. It is that of the webhooks and the suspension here.
     generation: u64,
     webhooks: BTreeMap<WebhookId, Arc<LiveWebhook>>,
+    /// Webhooks that are known to be deleted.
+    gone: HashSet<WebhookId>,
+    /// Webhooks that have deliveries and are neither: registered since the last reading, or deleted
+    /// long ago. Each with how many readings had begun when it was met.
+    unknown: HashMap<WebhookId, u64>,
+    /// How many readings of what has changed have begun.
+    reloads: u64,
     is_suspended: bool,
     /// Under which the tenant's partition is this node's; the lanes are those of this epoch.
     epoch: Option<u64>,
@@ -101,6 +103,9 @@ impl TenantActor {
             tasks,
             generation: 0,
             webhooks: BTreeMap::new(),
+            gone: HashSet::new(),
+            unknown: HashMap::new(),
+            reloads: 0,
             is_suspended: false,
             epoch: None,
             lanes: HashMap::new(),
@@ -123,7 +128,7 @@ impl TenantActor {
 
     /// The lane of a webhook; a new one has something to load from `rest` on, if it says so.
     fn lane(&mut self, id: WebhookId, rest: Option<DateTime<Utc>>) -> &mut Lane {
-        let (mode, in_flight_max, rate_limit) = wanted(&self.webhooks, self.shared.limits, id);
+        let (mode, in_flight_max, rate_limit) = self.wanted(id);
         self.lanes
             .entry(id)
             .or_insert_with(|| Lane::new(mode, in_flight_max, rate_limit, rest))
@@ -254,108 +259,5 @@ impl Handler<Granted> for TenantActor {
     fn handle(&mut self, Granted(slot): Granted, ctx: &mut Context<Self>) {
         self.slots.push(slot);
         self.pump(ctx);
-    }
-}
-
-impl Handler<Reload> for TenantActor {
-    type Result = ();
-
-    fn handle(&mut self, reload: Reload, ctx: &mut Context<Self>) {
-        self.begun();
-        let versions: Versions = self
-            .webhooks
-            .iter()
-            .map(|(id, webhook)| (*id, webhook.version()))
-            .collect();
-        let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
-        let read = async move {
-            let changes = read_changes(&shared, &tenant, &versions).await;
-            addr.do_send(Reloaded {
-                changes,
-                reply: reload.reply,
-            });
-        };
-        self.tasks.spawn_on(read, &self.shared.runtime);
-    }
-}
-
-impl Handler<Reloaded> for TenantActor {
-    type Result = ();
-
-    fn handle(&mut self, reloaded: Reloaded, ctx: &mut Context<Self>) {
-        let result = match reloaded.changes {
-            Ok(changes) => {
-                self.apply(changes, ctx);
-                Ok(())
-            }
-            Err(error) => {
-                // It is read again before the next message is accepted: the store refuses what was
-                // decided by an older generation.
-                tracing::warn!(%error, tenant = %self.tenant, "cannot read what has changed");
-                Err(error)
-            }
-        };
-        if let Some(reply) = reloaded.reply {
-            drop(reply.send(result));
-        }
-    }
-}
-
-impl TenantActor {
-    /// Takes over what has changed. Of two readings that overlap the older one may come last.
-    fn apply(&mut self, changes: Changes, ctx: &mut Context<Self>) {
-        if changes.generation < self.generation {
-            return;
-        }
-        self.generation = changes.generation;
-        let was_suspended = std::mem::replace(&mut self.is_suspended, changes.is_suspended);
-        let mut ids = changes.gone;
-        for id in &ids {
-            self.webhooks.remove(id);
-        }
-        for (id, webhook) in changes.changed {
-            let known = self.webhooks.get(&id).map_or(0, |known| known.version());
-            if webhook.version() > known {
-                self.webhooks.insert(id, Arc::new(webhook));
-                ids.push(id);
-            }
-        }
-        if was_suspended != self.is_suspended {
-            ids.extend(self.lanes.keys());
-        }
-        for id in ids {
-            self.configure_lane(id, ctx);
-        }
-        self.pump(ctx);
-    }
-
-    /// Brings a lane in line with its webhook. One that has no lane may have deliveries waiting
-    /// all the same, which the first load shows.
-    fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
-        if self.epoch.is_none() {
-            return;
-        }
-        let (mode, in_flight_max, rate_limit) = wanted(&self.webhooks, self.shared.limits, id);
-        self.lane(id, Some(DateTime::UNIX_EPOCH))
-            .configure(mode, in_flight_max, rate_limit);
-        self.look_at(id, ctx);
-    }
-}
-
-/// What a lane does, how many attempts it may have at one time, and how many a second.
-fn wanted(
-    webhooks: &BTreeMap<WebhookId, Arc<LiveWebhook>>,
-    limits: Limits,
-    id: WebhookId,
-) -> (Mode, usize, Option<u32>) {
-    let limit = limits.in_flight_per_webhook;
-    match webhooks.get(&id) {
-        Some(webhook) => (
-            webhook.mode(),
-            webhook.in_flight_max(limit),
-            webhook.webhook().config().rate_limit,
-        ),
-        // Pending deliveries of a webhook that is not there are those of a deleted one.
-        None => (Mode::Cancel, limit, None),
     }
 }

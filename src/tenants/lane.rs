@@ -45,6 +45,8 @@ pub(super) enum Mode {
     TestsOnly,
     /// The webhook is gone: what is pending is to be cancelled.
     Cancel,
+    /// The webhook is not known: all wait until it is known, or known to be gone.
+    Hold,
 }
 
 /// What [`Lane::next`] gives out.
@@ -164,6 +166,10 @@ impl Lane {
             return;
         }
         let due_at = entry.due_at();
+        if self.mode == Mode::Hold {
+            self.leave(due_at);
+            return;
+        }
         let is_behind = self.rest.is_some_and(|rest| rest <= due_at);
         let window = match entry.body {
             Some(_) => WINDOW_AT_HAND,
@@ -225,7 +231,8 @@ impl Lane {
     /// [`Lane::loaded`] or [`Lane::load_failed`].
     pub(super) fn start_load(&mut self, now: DateTime<Utc>) -> Option<Load> {
         let is_due = self.rest.is_some_and(|rest| rest <= now);
-        if !is_due || self.loading.is_some() || self.held() > WINDOW / 2 {
+        let is_held = self.mode == Mode::Hold;
+        if !is_due || is_held || self.loading.is_some() || self.held() > WINDOW / 2 {
             return None;
         }
         self.loading = Some(HashSet::new());
@@ -320,6 +327,9 @@ impl Lane {
     /// When something may be to do without anything happening before; `None` if never. What only
     /// the limit of attempts in flight holds back needs no waking: the end of one of them does it.
     pub(super) fn wake_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        if self.mode == Mode::Hold {
+            return None;
+        }
         let rest = self
             .rest
             .filter(|_| self.loading.is_none() && self.held() <= WINDOW / 2);
@@ -371,7 +381,7 @@ impl Lane {
     fn leave(&mut self, due_at: DateTime<Utc>) {
         let due_at = match self.mode {
             Mode::Cancel => DateTime::UNIX_EPOCH,
-            Mode::All | Mode::TestsOnly => due_at,
+            Mode::All | Mode::TestsOnly | Mode::Hold => due_at,
         };
         self.rest = Some(self.rest.map_or(due_at, |rest| rest.min(due_at)));
     }

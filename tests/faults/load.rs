@@ -158,6 +158,16 @@ impl Books {
         self.deliveries.len()
     }
 
+    /// The deliveries of a message, with their logs.
+    fn of_message(&self, id: &str) -> Vec<(&Value, Option<&Vec<Value>>)> {
+        let is_meant = |delivery: &&Value| delivery["message_id"] == id;
+        self.deliveries
+            .iter()
+            .filter(is_meant)
+            .map(|delivery| (delivery, self.logs.get(text(&delivery["id"]))))
+            .collect()
+    }
+
     /// Every key made one message, and every message reached every endpoint.
     pub(super) fn assert_nothing_is_lost(
         &self,
@@ -180,7 +190,8 @@ impl Books {
             for path in endpoints.keys() {
                 assert!(
                     reached.contains(&(path, id.as_str())),
-                    "{id} has not reached {path}"
+                    "{id} has not reached {path}: {:?}",
+                    self.of_message(id)
                 );
             }
         }

@@ -10,6 +10,7 @@ mod nodes;
 mod outages;
 mod spreading;
 mod standing_still;
+mod started_again;
 mod starting_together;
 
 use std::collections::BTreeMap;

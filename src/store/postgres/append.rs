@@ -184,7 +184,10 @@ pub(super) async fn append<'c>(
     let query = batch.progress.bind(query);
     let query = batch.attempts.bind(query);
     let query = batch.events.bind(query);
-    let row = query.bind(notices).fetch_one(executor).await?;
+    // All rows, which is one: the answer has it before the transaction is committed. What follows the
+    // last row, and is waited for only by who wants all of them, says that it is.
+    let rows = query.bind(notices).fetch_all(executor).await?;
+    let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
     let stale: Vec<String> = row.try_get("stale")?;
     if stale.is_empty() {
         return Ok(Outcome::Written);

@@ -24,6 +24,7 @@ impl TenantActor {
         if !self.may_send() {
             return;
         }
+        self.ask_about(id, ctx);
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
@@ -103,9 +104,9 @@ impl TenantActor {
                         (Next::Send(entry), Some(webhook)) => {
                             attempt::send(&shared, &tenant, &webhook, entry).await
                         }
-                        (Next::Send(entry) | Next::Cancel(entry), _) => {
-                            attempt::cancel(&shared, &tenant, entry).await
-                        }
+                        (Next::Cancel(entry), _) => attempt::cancel(&shared, &tenant, entry).await,
+                        // Its webhook is not here any more: what that means, a reload tells.
+                        (Next::Send(entry), None) => Some(entry),
                     }
                 };
                 let ended = AssertUnwindSafe(attempt).catch_unwind().await;

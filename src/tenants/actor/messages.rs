@@ -48,10 +48,20 @@ pub(in crate::tenants) struct Reload {
     pub reply: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
+/// The same, asked for by a task of the actor's own.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Reread {
+    /// Told when it is known.
+    pub(super) reply: oneshot::Sender<Result<(), Error>>,
+}
+
 /// It was read.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Reloaded {
+    /// How many had begun when it began, itself among them.
+    pub(super) number: u64,
     pub(super) changes: Result<Changes, Error>,
     pub(super) reply: Option<oneshot::Sender<Result<(), Error>>>,
 }

@@ -413,3 +413,38 @@ fn what_waits_does_not_keep_its_body() {
         assert_eq!(entry.body.is_some(), expected);
     }
 }
+
+#[test]
+fn a_lane_of_a_webhook_that_is_not_known_holds_everything() {
+    let mut maker = Maker::default();
+    for (mode, is_sent) in [(Mode::All, true), (Mode::Cancel, false)] {
+        let mut lane = Lane::new(Mode::Hold, 10, None, Some(at(0)));
+        let entry = maker.due(0);
+        lane.offer(entry.clone(), at(1));
+        assert!(!lane.has_next(at(1)) && lane.next(at(1)).is_none());
+        assert!(lane.start_load(at(1)).is_none());
+        assert_eq!(lane.wake_at(at(1)), None);
+        assert!(!lane.is_empty(), "it would be forgotten");
+        lane.configure(mode, 10, None);
+        let load = lane.start_load(at(1)).unwrap();
+        lane.loaded(load, vec![entry], &HashSet::new(), at(1));
+        let next = lane.next(at(1)).unwrap();
+        assert_eq!(matches!(next, Next::Send(_)), is_sent);
+    }
+}
+
+#[test]
+fn what_another_node_scheduled_is_taken_once() {
+    let mut maker = Maker::default();
+    let mut lane = Lane::new(Mode::All, 10, None, None);
+    let (held, sent, done, new) = (maker.due(0), maker.due(0), maker.due(0), maker.due(0));
+    lane.offer(sent.clone(), at(1));
+    assert_eq!(lane.next(at(1)).map(|next| next.id()), Some(sent.id));
+    lane.offer(held.clone(), at(1));
+    let touched = HashSet::from([done.id]);
+    let found = vec![held.clone(), sent, done, new.clone()];
+    lane.found(found, &touched, at(1));
+    let next = || lane.next(at(1)).map(|next| next.id());
+    let given: Vec<_> = std::iter::from_fn(next).collect();
+    assert_eq!(given, [held.id, new.id]);
+}

@@ -43,8 +43,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let mode =
-        prop_oneof![4 => Just(Mode::All), 2 => Just(Mode::TestsOnly), 1 => Just(Mode::Cancel)];
+    let mode = prop_oneof![4 => Just(Mode::All), 2 => Just(Mode::TestsOnly), 1 => Just(Mode::Cancel), 1 => Just(Mode::Hold)];
     prop_oneof![
         4 => (1usize..4, prop_oneof![3 => Just(0), 1 => 0i64..3000], prop::bool::weighted(0.2))
             .prop_map(|(count, due_in, is_test)| Step::Accept { count, due_in, is_test }),
@@ -338,6 +337,7 @@ impl World {
             Mode::All => entry.due_at() <= self.now,
             Mode::TestsOnly => entry.due_at() <= self.now && entry.stream.state.is_test(),
             Mode::Cancel => true,
+            Mode::Hold => false,
         };
         let late = self.view.values().find(|entry| is_due(entry));
         assert!(

@@ -1,0 +1,168 @@
+//! How the actor keeps up with its tenant: its webhooks, and whether it is suspended.
+
+use std::{sync::Arc, time::Duration};
+
+use actix::{AsyncContext, Context, Handler};
+use chrono::{DateTime, Utc};
+use hookledger_domain::ids::WebhookId;
+use tokio::sync::oneshot;
+
+use super::{
+    TenantActor,
+    messages::{Reload, Reloaded, Reread},
+    reads::{Changes, Versions, read_changes},
+};
+use crate::tenants::{Error, lane::Mode};
+
+/// How long to wait before what has changed is read again.
+const RETRY: Duration = Duration::from_secs(1);
+
+type Reply = Option<oneshot::Sender<Result<(), Error>>>;
+
+impl TenantActor {
+    /// Reads what has changed.
+    fn start_reload(&mut self, reply: Reply, ctx: &mut Context<Self>) {
+        self.reloads += 1;
+        let number = self.reloads;
+        let versions: Versions = self
+            .webhooks
+            .iter()
+            .map(|(id, webhook)| (*id, webhook.version()))
+            .collect();
+        let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
+        let read = async move {
+            let changes = read_changes(&shared, &tenant, &versions).await;
+            addr.do_send(Reloaded {
+                number,
+                changes,
+                reply,
+            });
+        };
+        self.tasks.spawn_on(read, &self.shared.runtime);
+    }
+
+    /// If a webhook with deliveries is not known, a reading tells whether it is new or deleted. Its
+    /// lane holds until then: nothing is cancelled on suspicion.
+    pub(super) fn ask_about(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
+        let is_known = self.webhooks.contains_key(&id) || self.gone.contains(&id);
+        if !is_known && self.unknown.insert(id, self.reloads).is_none() {
+            self.start_reload(None, ctx);
+        }
+    }
+
+    /// Takes over what has changed. Of two readings that overlap the older one may come last.
+    pub(super) fn apply(&mut self, changes: Changes, ctx: &mut Context<Self>) {
+        if changes.generation < self.generation {
+            return;
+        }
+        self.generation = changes.generation;
+        let was_suspended = std::mem::replace(&mut self.is_suspended, changes.is_suspended);
+        let mut ids = changes.gone;
+        for id in &ids {
+            self.webhooks.remove(id);
+            self.gone.insert(*id);
+        }
+        for (id, webhook) in changes.changed {
+            let known = self.webhooks.get(&id).map_or(0, |known| known.version());
+            if webhook.version() > known {
+                self.webhooks.insert(id, Arc::new(webhook));
+                ids.push(id);
+            }
+        }
+        if was_suspended != self.is_suspended {
+            ids.extend(self.lanes.keys());
+        }
+        for id in ids {
+            self.configure_lane(id, ctx);
+        }
+        self.pump(ctx);
+    }
+
+    /// Those that a reading which began after they were met does not show are deleted.
+    fn settle_unknown(&mut self, number: u64, ctx: &mut Context<Self>) {
+        let settled: Vec<WebhookId> = self
+            .unknown
+            .iter()
+            .filter(|(_, met)| **met < number)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in settled {
+            self.unknown.remove(&id);
+            if !self.webhooks.contains_key(&id) {
+                self.gone.insert(id);
+            }
+            self.configure_lane(id, ctx);
+        }
+        self.pump(ctx);
+    }
+
+    /// Brings a lane in line with its webhook. One that has no lane may have deliveries waiting
+    /// all the same, which the first load shows.
+    fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
+        if self.epoch.is_none() {
+            return;
+        }
+        let (mode, in_flight_max, rate_limit) = self.wanted(id);
+        self.lane(id, Some(DateTime::<Utc>::UNIX_EPOCH))
+            .configure(mode, in_flight_max, rate_limit);
+        self.look_at(id, ctx);
+    }
+
+    /// What a lane does, how many attempts it may have at one time, and how many a second.
+    pub(super) fn wanted(&self, id: WebhookId) -> (Mode, usize, Option<u32>) {
+        let limit = self.shared.limits.in_flight_per_webhook;
+        match self.webhooks.get(&id) {
+            Some(webhook) => (
+                webhook.mode(),
+                webhook.in_flight_max(limit),
+                webhook.webhook().config().rate_limit,
+            ),
+            None if self.gone.contains(&id) => (Mode::Cancel, limit, None),
+            None => (Mode::Hold, limit, None),
+        }
+    }
+}
+
+impl Handler<Reload> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, reload: Reload, ctx: &mut Context<Self>) {
+        self.begun();
+        self.start_reload(reload.reply, ctx);
+    }
+}
+
+impl Handler<Reread> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, reread: Reread, ctx: &mut Context<Self>) {
+        self.start_reload(Some(reread.reply), ctx);
+    }
+}
+
+impl Handler<Reloaded> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, reloaded: Reloaded, ctx: &mut Context<Self>) {
+        let result = match reloaded.changes {
+            Ok(changes) => {
+                self.apply(changes, ctx);
+                self.settle_unknown(reloaded.number, ctx);
+                Ok(())
+            }
+            Err(error) => {
+                // It is read again before the next message is accepted: the store refuses what was
+                // decided by an older generation.
+                tracing::warn!(%error, tenant = %self.tenant, "cannot read what has changed");
+                if !self.unknown.is_empty() {
+                    ctx.run_later(RETRY, |actor, ctx| actor.start_reload(None, ctx));
+                }
+                Err(error)
+            }
+        };
+        if let Some(reply) = reloaded.reply {
+            // Whoever asked may not wait any more.
+            drop(reply.send(result));
+        }
+    }
+}
