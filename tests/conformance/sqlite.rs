@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use hookledger::store::copy;
 use rusqlite::{Connection, types::ValueRef};
 use tempfile::TempDir;
 
 use super::{
     Arc, BTreeMap, DateTime, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms, open,
-    reopen,
+    reopen, world::World,
 };
 
 pub(super) struct Sqlite {
@@ -194,4 +195,27 @@ async fn commits_survive_a_power_cut() {
         .expect("the file is read");
     assert_eq!(journal, "wal");
     store.close().await;
+}
+
+/// Lists look through all rows that are only noted.
+#[tokio::test]
+async fn what_is_copied_is_sorted_in_too() {
+    let (_source, from) = open::<Sqlite>().await;
+    World::build(&from, 12, 1500).await;
+    let (target, to) = open::<Sqlite>().await;
+    copy(&from, &to, &|_| ()).await.expect("it is copied");
+    let count = |tables: [&str; 3]| {
+        let connection = target.connect();
+        let count = |table| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            let count = connection.query_row(&sql, [], |row| row.get::<_, i64>(0));
+            count.expect("the table is there")
+        };
+        tables.map(count).iter().sum::<i64>()
+    };
+    let noted = count(["messages_recent", "deliveries_recent", "attempts_recent"]);
+    let all = count(["messages", "deliveries", "attempts"]);
+    assert!(noted <= 4096 && all > 4096, "{noted} of {all} are noted");
+    from.close().await;
+    to.close().await;
 }
