@@ -378,7 +378,12 @@ proptest! {
         }
         world.settle();
         let mode = world.mode;
-        world.view.retain(|_, entry| mode != Mode::TestsOnly || entry.stream.state.is_test());
+        let is_held = |entry: &Entry| match mode {
+            Mode::Hold => true,
+            Mode::TestsOnly => !entry.stream.state.is_test(),
+            Mode::All | Mode::Cancel => false,
+        };
+        world.view.retain(|_, entry| !is_held(entry));
         prop_assert!(world.view.is_empty(), "forgotten in mode {:?}: {:?}", mode, world.view.keys());
     }
 
