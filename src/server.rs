@@ -23,13 +23,18 @@ use crate::{
     nodes::{self, Held, Nodes},
     outbound::{self, Sender},
     settings::{
-        self, Database, Settings,
+        self, Settings,
         keys::{self, Credentials},
     },
-    store::{self, PostgresOptions, Registration, Store, Views},
+    store::{self, Registration, Store, Views},
     tenants::{self, Limits, Tenants},
     vault::{self, Vault},
 };
+
+mod ledger;
+
+pub use ledger::open_ledger;
+use ledger::open_store;
 
 /// What outbound requests call themselves.
 const USER_AGENT: &str = concat!("Hookledger/", env!("CARGO_PKG_VERSION"));
@@ -183,27 +188,6 @@ fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
         Ok(listener)
     };
     bind().map_err(|source| Error::Listen { address, source })
-}
-
-/// Opens the ledger that the settings name, for those who need no server around it. Must be called
-/// within [`block_on`].
-pub async fn open_ledger(settings: &Settings) -> Result<Store, store::Error> {
-    open_store(settings, &Arc::new(Metrics::new())).await
-}
-
-async fn open_store(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Store, store::Error> {
-    match &settings.database {
-        Database::Sqlite(path) => Store::open_sqlite(path, metrics.clone()).await,
-        Database::Postgres(url) => {
-            let options = PostgresOptions {
-                url: url.expose().to_owned(),
-                readers: settings.database_readers,
-                writers: settings.database_writers,
-                statement_timeout: settings.database_statement_timeout,
-            };
-            Store::open_postgres(&options, metrics.clone()).await
-        }
-    }
 }
 
 /// What the parts that are started have in common.
