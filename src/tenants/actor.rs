@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    Limits, Shared,
+    Error, Limits, Shared,
     directory::Directory,
     lane::{Lane, Mode},
     live::LiveWebhook,
@@ -37,7 +37,7 @@ mod ownership;
 mod reads;
 
 pub(super) use messages::{Accept, Expect, Found, LookAgain, Own, Release, Reload, Report};
-use messages::{Broken, Done, Granted, Loaded, Reloaded};
+use messages::{Broken, Done, Granted, Loaded, ReadAgain, Reloaded};
 use reads::{Changes, Versions, read_changes};
 
 /// How long an actor with nothing to do stays.
@@ -260,8 +260,23 @@ impl Handler<Granted> for TenantActor {
 impl Handler<Reload> for TenantActor {
     type Result = ();
 
-    fn handle(&mut self, reload: Reload, ctx: &mut Context<Self>) {
+    fn handle(&mut self, Reload { reply }: Reload, ctx: &mut Context<Self>) {
         self.begun();
+        self.reload(reply, ctx);
+    }
+}
+
+impl Handler<ReadAgain> for TenantActor {
+    type Result = ();
+
+    fn handle(&mut self, ReadAgain { reply }: ReadAgain, ctx: &mut Context<Self>) {
+        self.reload(Some(reply), ctx);
+    }
+}
+
+impl TenantActor {
+    /// Lets a task read how the tenant is now.
+    fn reload(&self, reply: Option<oneshot::Sender<Result<(), Error>>>, ctx: &mut Context<Self>) {
         let versions: Versions = self
             .webhooks
             .iter()
@@ -270,10 +285,7 @@ impl Handler<Reload> for TenantActor {
         let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
         let read = async move {
             let changes = read_changes(&shared, &tenant, &versions).await;
-            addr.do_send(Reloaded {
-                changes,
-                reply: reload.reply,
-            });
+            addr.do_send(Reloaded { changes, reply });
         };
         self.tasks.spawn_on(read, &self.shared.runtime);
     }

@@ -1,7 +1,7 @@
 //! One attempt from start to end: send, decide what it means, record it. Plain async code that
 //! owns the delivery while it runs; the tenant's actor hears of it once, when it is recorded.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use bytes::Bytes;
 use cqrs_es::{Aggregate, event_sink::EventSink};
@@ -66,8 +66,14 @@ fn count_end(shared: &Shared, status: Status) {
     counter.inc();
 }
 
-/// Cancels a delivery whose webhook is gone. Returns it if it is still pending, which it is not.
+/// Cancels a delivery whose webhook is gone. Returns it if it is still pending: when the webhook is
+/// there, and another node has registered it so lately that the tenant's actor does not know it.
 pub(super) async fn cancel(shared: &Shared, tenant: &TenantId, entry: Entry) -> Option<Entry> {
+    let webhook = entry.stream.state.webhook_id();
+    let row = until_read(&entry, || shared.views.webhook(tenant, webhook)).await;
+    if row.is_some_and(|row| !row.is_deleted) {
+        return Some(entry);
+    }
     let command = Command::Cancel {
         reason: CancelReason::WebhookDeleted,
     };
@@ -79,16 +85,21 @@ async fn body(shared: &Shared, tenant: &TenantId, entry: &Entry) -> Option<Bytes
     if let Some(body) = &entry.body {
         return Some(body.bytes());
     }
+    let message = entry.stream.state.message_id();
+    until_read(entry, || shared.views.message_body(tenant, message)).await
+}
+
+/// What the store has for a delivery, for which it waits if need be.
+async fn until_read<T, F>(entry: &Entry, read: impl Fn() -> F) -> T
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut wait = RECORD_RETRY.0;
     loop {
-        match shared
-            .views
-            .message_body(tenant, entry.stream.state.message_id())
-            .await
-        {
-            Ok(body) => return body,
+        match read().await {
+            Ok(found) => return found,
             Err(error) => {
-                tracing::warn!(%error, delivery = %entry.id, "cannot read the body of a message");
+                tracing::warn!(%error, delivery = %entry.id, "cannot read what an attempt needs");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(RECORD_RETRY.1);
             }

@@ -1,17 +1,21 @@
 //! How the actor brings its lanes' deliveries on their way.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use actix::{AsyncContext, Context};
+use actix::{Addr, AsyncContext, Context};
 use futures_util::FutureExt;
 use hookledger_domain::ids::WebhookId;
+use tokio::sync::oneshot;
 
 use super::{
     TenantActor,
-    messages::{Broken, Done, Granted, Loaded},
+    messages::{Broken, Done, Granted, Loaded, ReadAgain},
     reads::read_due,
 };
 use crate::tenants::{attempt, lane::Next, slots::Slot};
+
+/// How long to wait before a webhook that could not be read is read again.
+const READ_RETRY: Duration = Duration::from_secs(1);
 
 impl TenantActor {
     /// After anything happened to a lane: loads what it lacks, puts it in turn if it has
@@ -104,7 +108,11 @@ impl TenantActor {
                             attempt::send(&shared, &tenant, &webhook, entry).await
                         }
                         (Next::Send(entry) | Next::Cancel(entry), _) => {
-                            attempt::cancel(&shared, &tenant, entry).await
+                            let again = attempt::cancel(&shared, &tenant, entry).await;
+                            if again.is_some() {
+                                read_again(&addr).await;
+                            }
+                            again
                         }
                     }
                 };
@@ -154,5 +162,14 @@ impl TenantActor {
         }
         self.set_timer(ctx);
         self.pump(ctx);
+    }
+}
+
+/// Lets the actor read the webhook that it does not know.
+async fn read_again(addr: &Addr<TenantActor>) {
+    let (reply, read) = oneshot::channel();
+    addr.do_send(ReadAgain { reply });
+    if let Ok(Err(_)) = read.await {
+        tokio::time::sleep(READ_RETRY).await;
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::{
     TenantActor,
-    messages::{Accept, Accepted, FanOutAgain, FannedOut, Offer, Reload},
+    messages::{Accept, Accepted, FanOutAgain, FannedOut, Offer, ReadAgain},
 };
 use crate::{
     store,
@@ -220,7 +220,7 @@ impl Intake {
 
     async fn fan_out_again(&self, items: Vec<Prepared>) -> Result<FannedOut, Error> {
         let (reply, reloaded) = oneshot::channel();
-        self.addr.do_send(Reload { reply: Some(reply) });
+        self.addr.do_send(ReadAgain { reply });
         reloaded.await.map_err(|_| Error::Unavailable)??;
         let (reply, answer) = oneshot::channel();
         self.addr.do_send(FanOutAgain { items, reply });

@@ -70,6 +70,13 @@ pub(super) struct FannedOut {
     pub(super) generation: u64,
 }
 
+/// Read what has changed, for one of the actor's own tasks: it does not count as waiting.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct ReadAgain {
+    pub(super) reply: oneshot::Sender<Result<(), Error>>,
+}
+
 /// What this node holds may have changed, or its lease is good again.
 #[derive(Message)]
 #[rtype(result = "()")]
