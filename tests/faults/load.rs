@@ -174,6 +174,10 @@ impl Books {
         accepted: &Accepted,
         endpoints: &BTreeMap<&str, Webhook>,
     ) {
+        for delivery in &self.deliveries {
+            let log = self.logs.get(text(&delivery["id"]));
+            assert_eq!(delivery["status"], "succeeded", "{delivery} {log:?}");
+        }
         let mut messages: HashMap<String, HashSet<&str>> = HashMap::new();
         let mut reached: HashSet<(&str, &str)> = HashSet::new();
         for request in &self.arrivals {
@@ -196,9 +200,6 @@ impl Books {
             }
         }
         assert_eq!(self.deliveries.len(), accepted.len() * endpoints.len());
-        for delivery in &self.deliveries {
-            assert_eq!(delivery["status"], "succeeded", "{delivery}");
-        }
     }
 
     /// Whatever was sent for a message is the same to the byte and signed.
