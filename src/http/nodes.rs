@@ -1,8 +1,11 @@
 //! The nodes that serve one database.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, fmt, str::FromStr};
 
 use actix_web::{HttpResponse, get};
+use chrono::DateTime;
+use hookledger_domain::clock::rfc3339;
+use hookledger_projections::query::InvalidCursor;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -15,7 +18,6 @@ use super::{
     query::PAGING,
 };
 use crate::nodes::Node;
-use hookledger_domain::clock::rfc3339;
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config.service(list_nodes);
@@ -68,9 +70,12 @@ impl From<Node> for NodeView {
     }
 }
 
+/// What stands before a node's id.
+const NODE_PREFIX: &str = "node_";
+
 /// A node's id as users see it.
 pub(super) fn node_id(id: uuid::Uuid) -> String {
-    format!("node_{}", id.simple())
+    format!("{NODE_PREFIX}{}", id.simple())
 }
 
 /// The nodes, and what each of them sends
@@ -87,20 +92,44 @@ pub(super) fn node_id(id: uuid::Uuid) -> String {
 #[get("/api/platform/nodes")]
 async fn list_nodes(call: Call) -> Result<HttpResponse, Problem> {
     call.platform().await?;
-    let page = call.query(&[&PAGING])?.page::<String>()?;
+    let page = call.query(&[&PAGING])?.page::<Place>()?;
     let nodes = call.api().nodes.list().await?;
     let mut nodes: Vec<NodeView> = nodes.into_iter().map(NodeView::from).collect();
-    nodes.sort_by_key(|node| Reverse(place(node)));
+    nodes.sort_by_key(|node| Reverse(Place::of(node)));
     let rows = cut(
         nodes.into_iter(),
         page,
-        |node, after| place(node) < *after,
-        place,
+        |node, after| Place::of(node) < *after,
+        Place::of,
     );
     Ok(list(rows, |node| node))
 }
 
-/// By which nodes are sorted.
-fn place(node: &NodeView) -> String {
-    format!("{} {}", node.started_at, node.id)
+/// By which nodes are sorted: when they started, and their id.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place(String, String);
+
+impl Place {
+    fn of(node: &NodeView) -> Self {
+        Self(node.started_at.clone(), node.id.clone())
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.0, self.1)
+    }
+}
+
+impl FromStr for Place {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (started_at, id) = text.split_once(' ').ok_or(InvalidCursor)?;
+        let is_place =
+            id.starts_with(NODE_PREFIX) && DateTime::parse_from_rfc3339(started_at).is_ok();
+        is_place
+            .then(|| Self(started_at.to_owned(), id.to_owned()))
+            .ok_or(InvalidCursor)
+    }
 }

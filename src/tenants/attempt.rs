@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Shared, lane::Entry, live::LiveWebhook};
 use crate::{
+    nodes::Partition,
     outbound::{Envelope, Request},
     store::{Commit, Error, Stream},
 };
@@ -32,9 +33,15 @@ pub(super) async fn send(
     webhook: &LiveWebhook,
     entry: Entry,
 ) -> Option<Entry> {
+    let is_at_hand = entry.body.is_some();
+    let body = body(shared, tenant, &entry).await;
+    // Reading it may have taken until the store was back, and the tenant may be another node's now.
+    if !is_at_hand && shared.held.epoch(Partition::of(tenant)).is_none() {
+        return Some(entry);
+    }
     let now = shared.clock.now();
     let id = shared.ids.attempt(now);
-    let (outcome, url) = match body(shared, tenant, &entry).await {
+    let (outcome, url) = match body {
         Some(body) => try_once(shared, webhook, &entry, id, body).await,
         None => (body_is_gone(), webhook.url().to_owned()),
     };
