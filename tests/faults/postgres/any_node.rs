@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
+use super::nodes::{id_held_by, until_shares_are_fair};
 use crate::support::{Api, App, Receiver, Server, Tenant};
 
 /// How often everything is changed through one node and looked at through the other.
@@ -102,6 +104,43 @@ async fn a_webhook_is_the_same_for_the_next_request_anywhere() {
         let requests = receiver.requests();
         assert!(requests.iter().all(|request| request.nth_of_delivery == 1));
     }
+}
+
+/// The node that sends is slow to read of a new webhook, and hears of its first message before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_new_webhook_is_sent_is_not_called_off() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let quick = App::on_postgres(&server, &[]).await;
+    let slow = quick.another_node(&[("DATABASE_READERS", "1")]).await;
+    until_shares_are_fair(&quick, 2).await;
+    let receiver = Receiver::start().await;
+    let tenant = quick.tenant(&id_held_by(&slow, "tenant").await).await;
+    // So many ask it that each of its own questions has to wait.
+    let there = tenant.through(&slow).api;
+    let asking: Vec<_> = (0..AT_ONCE)
+        .map(|_| {
+            let there = there.clone();
+            tokio::spawn(async move {
+                loop {
+                    there.get("/api/admin/webhooks").await.expect(200);
+                }
+            })
+        })
+        .collect();
+    for round in 1..=ALTERNATIONS {
+        tenant.webhook(&receiver.url("/hooks"), &["ticket.*"]).await;
+        let body = json!({"event": "ticket.created", "data": {}});
+        let accepted = tenant.api.post("/api/events", body).await.expect(202);
+        assert_eq!(accepted["deliveries"], round);
+    }
+    asking.iter().for_each(JoinHandle::abort);
+    tenant.until_nothing_is_pending().await;
+    let cancelled = tenant.deliveries("status=cancelled").await;
+    assert!(cancelled.is_empty(), "{cancelled:?}");
+    let sent = ALTERNATIONS * (ALTERNATIONS + 1) / 2;
+    assert_eq!(receiver.requests().len(), sent);
 }
 
 #[tokio::test]
