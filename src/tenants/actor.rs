@@ -55,8 +55,11 @@ pub(super) struct TenantActor {
     /// Webhooks that have deliveries and are neither: registered since the last reading, or deleted
     /// long ago. Each with how many readings had begun when it was met.
     unknown: HashMap<WebhookId, u64>,
-    /// How many readings of what has changed have begun.
+    /// How many readings of what has changed have begun, and how many of them are under way.
     reloads: u64,
+    reloading: usize,
+    /// What other nodes have scheduled since then: it waits for what has changed before.
+    found_later: Vec<Found>,
     is_suspended: bool,
     /// Under which the tenant's partition is this node's; the lanes are those of this epoch.
     epoch: Option<u64>,
@@ -106,6 +109,8 @@ impl TenantActor {
             gone: HashSet::new(),
             unknown: HashMap::new(),
             reloads: 0,
+            reloading: 0,
+            found_later: Vec::new(),
             is_suspended: false,
             epoch: None,
             lanes: HashMap::new(),

@@ -18,7 +18,7 @@ use crate::{
         openapi::{ActingFor, Commanded, Denied, OfTenant, Publishing, Time, TopicText, WithBody},
         problem::{Problem, ProblemBody},
     },
-    tenants::Publish,
+    tenants::{self, Publish},
 };
 
 /// The most bytes of a batch.
@@ -150,7 +150,8 @@ impl ToSchema for BatchResult<'_> {}
 /// Publish many messages
 ///
 /// 1 to 1000 messages, each with its own `idempotency_key`. Each is accepted or refused on its
-/// own; a refused one has a problem in its place.
+/// own; a refused one has a problem in its place. While the store cannot be asked, the batch as a
+/// whole is answered 503.
 #[utoipa::path(
     tag = "Messages",
     params(ActingFor),
@@ -174,6 +175,11 @@ pub(super) async fn publish_batch(mut call: Call) -> Result<HttpResponse, Proble
             .publish_batch(&caller.tenant, valid, call.origin(&caller))
             .await
     };
+    // A 202 of which nothing is accepted, because nothing can be, would be read as one.
+    let is_away = |result: &Result<_, _>| matches!(result, Err(tenants::Error::Unavailable));
+    if !published.is_empty() && published.iter().all(is_away) {
+        return Err(tenants::Error::Unavailable.into());
+    }
     let results = merge(
         refused,
         published

@@ -140,8 +140,20 @@ impl Handler<Expect> for TenantActor {
 impl Handler<Found> for TenantActor {
     type Result = ();
 
-    fn handle(&mut self, Found(entries): Found, ctx: &mut Context<Self>) {
+    fn handle(&mut self, found: Found, ctx: &mut Context<Self>) {
         self.begun();
+        if self.reloading > 0 {
+            // Whoever published it may have changed a webhook before.
+            self.found_later.push(found);
+        } else {
+            self.take_found(found, ctx);
+        }
+    }
+}
+
+impl TenantActor {
+    /// Gives the lanes what another node has scheduled.
+    pub(super) fn take_found(&mut self, Found(entries): Found, ctx: &mut Context<Self>) {
         // An actor that began since then has read it, or is about to.
         let is_expected = self.expected > 0;
         self.expected = self.expected.saturating_sub(1);

@@ -1,15 +1,16 @@
 //! How the actor keeps up with its tenant: its webhooks, and whether it is suspended.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context, Handler};
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use hookledger_domain::ids::WebhookId;
 use tokio::sync::oneshot;
 
 use super::{
     TenantActor,
-    messages::{Reload, Reloaded, Reread},
+    messages::{Broken, Reload, Reloaded, Reread},
     reads::{Changes, Versions, read_changes},
 };
 use crate::tenants::{Error, lane::Mode};
@@ -23,6 +24,7 @@ impl TenantActor {
     /// Reads what has changed.
     fn start_reload(&mut self, reply: Reply, ctx: &mut Context<Self>) {
         self.reloads += 1;
+        self.reloading += 1;
         let number = self.reloads;
         let versions: Versions = self
             .webhooks
@@ -31,12 +33,16 @@ impl TenantActor {
             .collect();
         let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
         let read = async move {
-            let changes = read_changes(&shared, &tenant, &versions).await;
-            addr.do_send(Reloaded {
-                number,
-                changes,
-                reply,
-            });
+            let changes = read_changes(&shared, &tenant, &versions);
+            match AssertUnwindSafe(changes).catch_unwind().await {
+                Ok(changes) => addr.do_send(Reloaded {
+                    number,
+                    changes,
+                    reply,
+                }),
+                // Others wait for it: a new actor reads everything.
+                Err(_) => addr.do_send(Broken),
+            }
         };
         self.tasks.spawn_on(read, &self.shared.runtime);
     }
@@ -144,6 +150,7 @@ impl Handler<Reloaded> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, reloaded: Reloaded, ctx: &mut Context<Self>) {
+        self.reloading -= 1;
         let result = match reloaded.changes {
             Ok(changes) => {
                 self.apply(changes, ctx);
@@ -163,6 +170,11 @@ impl Handler<Reloaded> for TenantActor {
         if let Some(reply) = reloaded.reply {
             // Whoever asked may not wait any more.
             drop(reply.send(result));
+        }
+        if self.reloading == 0 {
+            for found in std::mem::take(&mut self.found_later) {
+                self.take_found(found, ctx);
+            }
         }
     }
 }

@@ -61,6 +61,12 @@ impl Questions {
                     "/api/events".to_owned(),
                     Some(event.clone()),
                 ),
+                (
+                    "publish a batch",
+                    "POST",
+                    "/api/events/batch".to_owned(),
+                    Some(json!({"events": [event.clone(), event.clone()]})),
+                ),
                 ("read messages", "GET", "/api/events".to_owned(), None),
                 (
                     "read a message",
