@@ -122,12 +122,14 @@ impl Directory {
     /// meanwhile is decided anew if it was decided by what is over: the store sees to that.
     pub(super) async fn reload(&self, tenant: &TenantId) {
         let (reply, reloaded) = oneshot::channel();
-        if self.tell_of_change(tenant, Some(reply))
-            && let Ok(Err(error)) | Err(error) = tokio::time::timeout(ANSWER_TIMEOUT, reloaded)
-                .await
-                .map_err(|_| Error::Unavailable)
-                .map(|answer| answer.unwrap_or(Err(Error::Unavailable)))
-        {
+        if !self.tell_of_change(tenant, Some(reply)) {
+            return;
+        }
+        let result = match tokio::time::timeout(ANSWER_TIMEOUT, reloaded).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) | Err(_) => Err(Error::Unavailable),
+        };
+        if let Err(error) = result {
             tracing::warn!(%error, %tenant, "a tenant's actor could not read a change");
         }
     }

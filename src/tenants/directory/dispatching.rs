@@ -171,24 +171,20 @@ impl Directory {
         {
             let mut seats = self.seats();
             for (tenant, _) in &messages {
-                if tenants.contains(tenant) {
-                    continue;
+                if tenants.insert(tenant.clone()) {
+                    self.seat(&mut seats, tenant).tell(Expect);
                 }
-                self.seat(&mut seats, tenant).tell(Expect);
-                tenants.insert(tenant.clone());
             }
         }
-        let shared = &self.inner.shared;
-        let mut found = match (&shared.cluster, messages) {
-            (Some(cluster), messages) => match cluster.fresh(&messages).await {
-                Ok(fresh) => Some(self.sorted(fresh)),
+        let mut found = None;
+        if let Some(cluster) = &self.inner.shared.cluster {
+            match cluster.fresh(&messages).await {
+                Ok(fresh) => found = Some(self.sorted(fresh)),
                 Err(error) => {
                     tracing::warn!(%error, "cannot read what other nodes have accepted");
-                    None
                 }
-            },
-            (None, _) => None,
-        };
+            }
+        }
         let mut seats = self.seats();
         for tenant in tenants {
             let entries = found
