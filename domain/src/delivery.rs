@@ -5,7 +5,8 @@ use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{MessageId, WebhookId},
+    ids::{AttemptId, MessageId, WebhookId},
+    retry::{self, Schedule},
     tenant::TenantId,
     topic::Topic,
 };
@@ -63,9 +64,22 @@ pub struct Delivery {
     webhook_id: WebhookId,
     topic: Topic,
     trigger: Trigger,
+    ordering_key: Option<String>,
     status: Status,
     attempts: u32,
+    /// Those of them that count for the schedule.
+    scheduled_attempts: u32,
     due_at: DateTime<Utc>,
+    request: Option<Request>,
+    last_requested_at: Option<DateTime<Utc>>,
+    last_attempt: AttemptId,
+}
+
+/// An attempt that was asked for by hand and is still to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Request {
+    trigger: Trigger,
+    at: DateTime<Utc>,
 }
 
 impl Delivery {
@@ -94,9 +108,29 @@ impl Delivery {
         self.attempts
     }
 
-    /// When the next attempt is due, while it is pending.
-    pub fn due_at(&self) -> DateTime<Utc> {
-        self.due_at
+    /// The last attempt that was recorded; the default id if there was none.
+    pub fn last_attempt(&self) -> AttemptId {
+        self.last_attempt
+    }
+
+    /// What it is kept in order by, at a webhook that wants order; a test has no place in it.
+    pub fn queue(&self) -> Option<&str> {
+        (!self.is_test()).then(|| self.ordering_key.as_deref().unwrap_or_default())
+    }
+
+    /// When the next attempt is due, if there is to be one: by the schedule or by hand.
+    pub fn due_at(&self) -> Option<DateTime<Utc>> {
+        let scheduled = (self.status == Status::Pending).then_some(self.due_at);
+        let requested = self.request.map(|request| request.at);
+        match (scheduled, requested) {
+            (Some(scheduled), Some(requested)) => Some(scheduled.min(requested)),
+            (scheduled, requested) => scheduled.or(requested),
+        }
+    }
+
+    /// When the schedule has the next attempt, while the delivery is pending.
+    pub fn scheduled_at(&self) -> Option<DateTime<Utc>> {
+        (self.status == Status::Pending).then_some(self.due_at)
     }
 
     /// Whether it tests a webhook: one attempt, also at an inactive webhook.
@@ -106,10 +140,10 @@ impl Delivery {
 
     /// What the next attempt is triggered by.
     pub fn next_trigger(&self) -> Trigger {
-        if self.attempts == 0 {
-            self.trigger
-        } else {
-            Trigger::Retry
+        match self.request {
+            Some(request) => request.trigger,
+            None if self.scheduled_attempts == 0 => self.trigger,
+            None => Trigger::Retry,
         }
     }
 }
@@ -127,8 +161,9 @@ impl cqrs_es::Aggregate for Delivery {
         (): &(),
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
-        let event = self.decide(command)?;
-        sink.write(event, self).await;
+        if let Some(event) = self.decide(command)? {
+            sink.write(event, self).await;
+        }
         Ok(())
     }
 
@@ -142,51 +177,93 @@ impl cqrs_es::Aggregate for Delivery {
                 self.topic = scheduled.topic;
                 self.trigger = scheduled.trigger;
                 self.due_at = scheduled.due_at;
+                self.ordering_key = scheduled.ordering_key;
             }
             Event::AttemptFailed {
                 attempt,
                 next_attempt_at,
             } => {
-                self.attempts = attempt.number;
+                self.count(&attempt);
                 self.due_at = next_attempt_at;
             }
             Event::Succeeded { attempt } => {
-                self.attempts = attempt.number;
+                self.count(&attempt);
                 self.status = Status::Succeeded;
+                self.request = None;
             }
             Event::Exhausted { attempt } => {
-                self.attempts = attempt.number;
+                self.count(&attempt);
                 self.status = Status::Exhausted;
             }
-            Event::Cancelled { .. } => self.status = Status::Cancelled,
+            Event::ExtraAttemptFailed { attempt } => self.count(&attempt),
+            Event::Cancelled { .. } => {
+                self.status = Status::Cancelled;
+                self.request = None;
+            }
+            Event::AttemptRequested { trigger, at } => {
+                self.request = Some(Request { trigger, at });
+                self.last_requested_at = Some(at);
+            }
+            Event::RequestWithdrawn { .. } => self.request = None,
         }
     }
 }
 
 impl Delivery {
-    fn decide(&self, command: Command) -> Result<Event, Error> {
+    fn count(&mut self, attempt: &Attempt) {
+        self.attempts = attempt.number;
+        self.last_attempt = attempt.id;
+        if attempt.trigger.is_by_hand() {
+            self.request = None;
+        } else {
+            self.scheduled_attempts += 1;
+        }
+    }
+
+    fn decide(&self, command: Command) -> Result<Option<Event>, Error> {
         match command {
             Command::Schedule(_) if self.is_scheduled => Err(Error::AlreadyScheduled),
-            Command::Schedule(scheduled) => Ok(Event::Scheduled(scheduled)),
+            Command::Schedule(scheduled) => Ok(Some(Event::Scheduled(scheduled))),
             _ if !self.is_scheduled => Err(Error::NotFound),
-            _ if self.status != Status::Pending => Err(Error::Ended {
-                status: self.status,
-            }),
             Command::RecordAttempt {
                 attempt,
                 schedule,
                 random,
-            } => self.record(attempt, &schedule, random),
-            Command::Cancel { reason } => Ok(Event::Cancelled { reason }),
+            } => self.record(attempt, &schedule, random).map(Some),
+            Command::RequestAttempt {
+                trigger,
+                now,
+                unless_since,
+            } => Ok(self.request(trigger, now, unless_since)),
+            Command::Cancel { reason } => self.cancel(reason).map(Some),
         }
     }
 
-    fn record(
+    fn request(
         &self,
-        attempt: Attempt,
-        schedule: &crate::retry::Schedule,
-        random: f64,
-    ) -> Result<Event, Error> {
+        trigger: Trigger,
+        now: DateTime<Utc>,
+        unless_since: Option<DateTime<Utc>>,
+    ) -> Option<Event> {
+        let was_requested = match (self.last_requested_at, unless_since) {
+            (Some(last), Some(since)) => last >= since,
+            _ => false,
+        };
+        let is_open = self.request.is_some();
+        (!is_open && !was_requested).then_some(Event::AttemptRequested { trigger, at: now })
+    }
+
+    fn cancel(&self, reason: CancelReason) -> Result<Event, Error> {
+        match self.status {
+            Status::Pending => Ok(Event::Cancelled { reason }),
+            _ if self.request.is_some() => Ok(Event::RequestWithdrawn { reason }),
+            status => Err(Error::Ended { status }),
+        }
+    }
+
+    /// An attempt that was made is recorded whatever became of the delivery meanwhile: the log
+    /// shows all that was sent, and what was received has succeeded.
+    fn record(&self, attempt: Attempt, schedule: &Schedule, random: f64) -> Result<Event, Error> {
         if attempt.number != self.attempts + 1 {
             return Err(Error::WrongAttempt {
                 expected: self.attempts + 1,
@@ -195,20 +272,34 @@ impl Delivery {
         if attempt.failure.is_none() {
             return Ok(Event::Succeeded { attempt });
         }
-        let duration = i64::try_from(attempt.duration_ms).unwrap_or(i64::MAX / 2);
-        let ended_at = attempt.started_at + chrono::Duration::milliseconds(duration);
-        let next = if self.is_test() {
-            None
-        } else {
-            schedule.next(attempt.number, ended_at, random)
-        };
-        Ok(match next {
+        if attempt.trigger.is_by_hand() || self.status != Status::Pending {
+            return Ok(Event::ExtraAttemptFailed { attempt });
+        }
+        Ok(match self.next_attempt_at(&attempt, schedule, random) {
             Some(next_attempt_at) => Event::AttemptFailed {
                 attempt,
                 next_attempt_at,
             },
             None => Event::Exhausted { attempt },
         })
+    }
+
+    fn next_attempt_at(
+        &self,
+        attempt: &Attempt,
+        schedule: &Schedule,
+        random: f64,
+    ) -> Option<DateTime<Utc>> {
+        if self.is_test() {
+            return None;
+        }
+        let ended_at = attempt.ended_at();
+        let scheduled = schedule.next(self.scheduled_attempts + 1, ended_at, random)?;
+        let asked_for = attempt
+            .response
+            .as_ref()
+            .and_then(|response| retry::retry_after(response.status, &response.headers, ended_at));
+        Some(asked_for.map_or(scheduled, |asked_for| asked_for.max(scheduled)))
     }
 }
 

@@ -4,6 +4,7 @@
 //! command. `tests/architecture.rs` of the server holds this crate to that.
 
 pub mod actor;
+pub mod circuit;
 pub mod clock;
 pub mod delivery;
 pub mod fact;

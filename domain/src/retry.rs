@@ -1,6 +1,6 @@
 //! When a failed delivery is tried again.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration, time::SystemTime};
 
 use chrono::{DateTime, Utc};
 
@@ -66,6 +66,33 @@ impl Schedule {
     }
 }
 
+/// The longest wait that a receiver may ask for.
+pub const RETRY_AFTER_MAX: chrono::Duration = chrono::Duration::hours(24);
+
+/// Until when a receiver asks to be left alone: `Retry-After` of a 429 or 503 (RFC 9110, section
+/// 10.2.3), in seconds from `ended_at` or as a date, at most [`RETRY_AFTER_MAX`] ahead. What is
+/// neither, or of another status, is ignored. `headers` have lower-case names.
+pub fn retry_after(
+    status: u16,
+    headers: &BTreeMap<String, String>,
+    ended_at: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    if !matches!(status, 429 | 503) {
+        return None;
+    }
+    let text = headers.get("retry-after")?.trim();
+    let latest = ended_at.checked_add_signed(RETRY_AFTER_MAX)?;
+    let is_seconds = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_seconds {
+        // More than fits is more than the most.
+        let seconds = text.parse::<i64>().unwrap_or(i64::MAX);
+        let wait = chrono::Duration::seconds(seconds.min(RETRY_AFTER_MAX.num_seconds()));
+        return ended_at.checked_add_signed(wait);
+    }
+    let date: SystemTime = httpdate::parse_http_date(text).ok()?;
+    Some(DateTime::<Utc>::from(date).min(latest))
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeZone;
@@ -93,6 +120,52 @@ mod tests {
                 prop_assert!(waited <= planned * (1.0 + jitter) + 1.0);
             }
         }
+    }
+
+    fn asked(status: u16, text: &str) -> Option<i64> {
+        let headers = BTreeMap::from([("retry-after".to_owned(), text.to_owned())]);
+        let ended_at = Utc.timestamp_opt(1_800_000_000, 0).unwrap();
+        let until = retry_after(status, &headers, ended_at)?;
+        Some((until - ended_at).num_seconds())
+    }
+
+    #[test]
+    fn a_receiver_may_ask_for_time_in_seconds_or_until_a_date() {
+        assert_eq!(asked(429, "120"), Some(120));
+        assert_eq!(asked(503, " 0 "), Some(0));
+        assert_eq!(asked(503, "Fri, 15 Jan 2027 08:01:00 GMT"), Some(60));
+        assert_eq!(asked(503, "Friday, 15-Jan-27 08:01:00 GMT"), Some(60));
+        assert_eq!(asked(503, "Fri, 15 Jan 2027 07:59:00 GMT"), Some(-60));
+    }
+
+    #[test]
+    fn nobody_is_left_alone_for_more_than_a_day() {
+        let day = Some(24 * 3600);
+        for long in [
+            "86401",
+            "999999999999",
+            "99999999999999999999999999",
+            "Fri, 15 Jan 2038 08:00:00 GMT",
+        ] {
+            assert_eq!(asked(429, long), day, "{long}");
+        }
+    }
+
+    #[test]
+    fn nonsense_and_other_answers_ask_for_nothing() {
+        for nonsense in [
+            "",
+            "soon",
+            "-1",
+            "1.5",
+            "1 minute",
+            "0x10",
+            "2027-01-15T08:01:00Z",
+        ] {
+            assert_eq!(asked(503, nonsense), None, "{nonsense}");
+        }
+        assert_eq!(asked(500, "120"), None);
+        assert_eq!(asked(200, "120"), None);
     }
 
     #[test]

@@ -325,6 +325,7 @@ fn delivery_changes(
             completed_at: Some(recorded.recorded_at),
             last: None,
         }))),
+        E::AttemptRequested { .. } | E::ExtraAttemptFailed { .. } | E::RequestWithdrawn { .. } => {}
     }
 }
 

@@ -73,11 +73,12 @@ pub(super) async fn accept(
         duplicate: false,
     };
     let recipients = fan_out.deliveries.clone();
+    let ordering_key = prepared.ordering_key;
     let accepted = Accepted {
         tenant_id: tenant.clone(),
         topic: prepared.topic.clone(),
         timestamp: prepared.timestamp,
-        ordering_key: prepared.ordering_key,
+        ordering_key: ordering_key.clone(),
         body_bytes: prepared.body.len() as u64,
         body_sha256: prepared.body_sha256,
         idempotency: prepared.idempotency,
@@ -98,6 +99,7 @@ pub(super) async fn accept(
             topic: prepared.topic.clone(),
             trigger: prepared.trigger,
             due_at: now,
+            ordering_key: ordering_key.clone(),
         });
         let (state, event) = decide(Delivery::default(), command).await?;
         commit.push(recipient.delivery_id, 1, &event.into())?;

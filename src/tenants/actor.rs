@@ -217,7 +217,7 @@ impl Handler<Done> for TenantActor {
         let is_of_earlier_epoch = self.elsewhere.remove(&done.delivery);
         if let Some(lane) = self.lanes.get_mut(&done.webhook) {
             match &done.again {
-                Some(entry) if is_of_earlier_epoch => lane.doubt(entry.stream.state.due_at()),
+                Some(entry) if is_of_earlier_epoch => lane.doubt(entry.due_at()),
                 _ => lane.done(done.delivery, done.again, now),
             }
         }

@@ -31,8 +31,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn due_at(&self) -> DateTime<Utc> {
-        self.stream.state.due_at()
+    /// When it is due.
+    pub(super) fn due_at(&self) -> DateTime<Utc> {
+        self.stream.state.due_at().unwrap_or_default()
     }
 }
 

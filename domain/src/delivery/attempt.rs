@@ -88,6 +88,16 @@ impl FailureCode {
     }
 }
 
+impl FailureCode {
+    /// Whether nobody answered at all: what opens a webhook's circuit.
+    pub fn is_unreachable(self) -> bool {
+        match self {
+            Self::Timeout | Self::Dns | Self::Connect | Self::Tls | Self::ConnectionClosed => true,
+            Self::RefusedTarget | Self::InvalidResponse | Self::HttpStatus => false,
+        }
+    }
+}
+
 /// What made a try happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +116,11 @@ pub enum Trigger {
 }
 
 impl Trigger {
+    /// Whether somebody asked for this try by hand, so that it is none of the schedule's.
+    pub fn is_by_hand(self) -> bool {
+        matches!(self, Self::Redeliver | Self::Recover)
+    }
+
     /// The word on the wire and in views.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -148,6 +163,14 @@ pub struct Attempt {
     /// Why it failed; `None` is a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+}
+
+impl Attempt {
+    /// When it ended.
+    pub fn ended_at(&self) -> DateTime<Utc> {
+        let duration = i64::try_from(self.duration_ms).unwrap_or(i64::MAX / 2);
+        self.started_at + chrono::Duration::milliseconds(duration)
+    }
 }
 
 /// A response without its body.

@@ -1,4 +1,9 @@
-use super::{CancelReason, Scheduled, Status, attempt::Attempt};
+use chrono::{DateTime, Utc};
+
+use super::{
+    CancelReason, Scheduled, Status,
+    attempt::{Attempt, Trigger},
+};
 use crate::retry::Schedule;
 
 /// What may be asked of a delivery.
@@ -15,7 +20,17 @@ pub enum Command {
         /// From 0 to 1: the place within the schedule's jitter.
         random: f64,
     },
-    /// Call it off.
+    /// Try once more, now, whatever became of it so far. While such an attempt is still to be
+    /// made, asking again changes nothing.
+    RequestAttempt {
+        /// In which way it is asked for: redeliver or recover.
+        trigger: Trigger,
+        /// The present moment.
+        now: DateTime<Utc>,
+        /// Do nothing if it was asked for at this moment or later already.
+        unless_since: Option<DateTime<Utc>>,
+    },
+    /// Call it off, and what was asked for by hand with it.
     Cancel {
         /// Why.
         reason: CancelReason,

@@ -36,6 +36,24 @@ pub enum Event {
         /// Why.
         reason: CancelReason,
     },
+    /// Somebody asked for one more attempt, whatever became of it so far.
+    AttemptRequested {
+        /// In which way they asked.
+        trigger: Trigger,
+        /// When; it is due from then on.
+        at: DateTime<Utc>,
+    },
+    /// An attempt failed that counts for nothing: it was asked for by hand, or the delivery had
+    /// ended meanwhile. Where the delivery stands and when it is tried next stays as it was.
+    ExtraAttemptFailed {
+        /// The attempt.
+        attempt: Attempt,
+    },
+    /// An attempt that was asked for after the delivery had ended is not wanted any more.
+    RequestWithdrawn {
+        /// Why.
+        reason: CancelReason,
+    },
 }
 
 /// What a delivery is to do.
@@ -53,6 +71,9 @@ pub struct Scheduled {
     pub trigger: Trigger,
     /// When its first attempt is due.
     pub due_at: DateTime<Utc>,
+    /// What it is kept in order by, at a webhook that wants order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordering_key: Option<String>,
 }
 
 /// Why a delivery was called off.
@@ -61,6 +82,8 @@ pub struct Scheduled {
 pub enum CancelReason {
     /// Its webhook was deleted.
     WebhookDeleted,
+    /// Somebody asked for that.
+    Requested,
 }
 
 impl cqrs_es::DomainEvent for Event {
@@ -71,6 +94,9 @@ impl cqrs_es::DomainEvent for Event {
             Self::Succeeded { .. } => "succeeded",
             Self::Exhausted { .. } => "exhausted",
             Self::Cancelled { .. } => "cancelled",
+            Self::AttemptRequested { .. } => "attempt_requested",
+            Self::ExtraAttemptFailed { .. } => "extra_attempt_failed",
+            Self::RequestWithdrawn { .. } => "request_withdrawn",
         }
         .to_owned()
     }

@@ -88,31 +88,230 @@ fn a_test_is_tried_once() {
         }]);
 }
 
+fn by_hand(number: u32, succeeds: bool) -> Attempt {
+    Attempt {
+        trigger: Trigger::Redeliver,
+        ..attempt(number, succeeds)
+    }
+}
+
+fn requested(seconds: i64) -> Event {
+    Event::AttemptRequested {
+        trigger: Trigger::Redeliver,
+        at: at(seconds),
+    }
+}
+
+fn request(seconds: i64, unless_since: Option<i64>) -> Command {
+    Command::RequestAttempt {
+        trigger: Trigger::Redeliver,
+        now: at(seconds),
+        unless_since: unless_since.map(at),
+    }
+}
+
+fn ends() -> [(Event, Status); 3] {
+    [
+        (
+            Event::Succeeded {
+                attempt: attempt(1, true),
+            },
+            Status::Succeeded,
+        ),
+        (
+            Event::Exhausted {
+                attempt: attempt(1, false),
+            },
+            Status::Exhausted,
+        ),
+        (
+            Event::Cancelled {
+                reason: CancelReason::Requested,
+            },
+            Status::Cancelled,
+        ),
+    ]
+}
+
+fn state(events: impl IntoIterator<Item = Event>) -> Delivery {
+    let mut delivery = Delivery::default();
+    for event in events {
+        cqrs_es::Aggregate::apply(&mut delivery, event);
+    }
+    delivery
+}
+
 #[test]
-fn what_has_ended_stays_ended() {
-    let ends = [
-        Event::Succeeded {
-            attempt: attempt(1, true),
-        },
-        Event::Exhausted {
-            attempt: attempt(1, false),
-        },
-        Event::Cancelled {
-            reason: CancelReason::WebhookDeleted,
-        },
-    ];
-    let statuses = [Status::Succeeded, Status::Exhausted, Status::Cancelled];
-    for (end, status) in ends.into_iter().zip(statuses) {
-        framework()
-            .given(vec![scheduled(Trigger::Publish), end.clone()])
-            .when(record(attempt(2, true)))
-            .then_expect_error(Error::Ended { status });
+fn what_has_ended_cannot_be_cancelled() {
+    for (end, status) in ends() {
         framework()
             .given(vec![scheduled(Trigger::Publish), end])
             .when(Command::Cancel {
-                reason: CancelReason::WebhookDeleted,
+                reason: CancelReason::Requested,
             })
             .then_expect_error(Error::Ended { status });
+    }
+}
+
+#[test]
+fn an_attempt_that_ends_after_its_delivery_is_recorded_all_the_same() {
+    let cancelled = || {
+        vec![
+            scheduled(Trigger::Publish),
+            Event::Cancelled {
+                reason: CancelReason::Requested,
+            },
+        ]
+    };
+    framework()
+        .given(cancelled())
+        .when(record(attempt(1, false)))
+        .then_expect_events(vec![Event::ExtraAttemptFailed {
+            attempt: attempt(1, false),
+        }]);
+    framework()
+        .given(cancelled())
+        .when(record(attempt(1, true)))
+        .then_expect_events(vec![Event::Succeeded {
+            attempt: attempt(1, true),
+        }]);
+}
+
+#[test]
+fn whatever_became_of_it_one_more_attempt_can_be_asked_for() {
+    framework()
+        .given(vec![scheduled(Trigger::Publish)])
+        .when(request(1, None))
+        .then_expect_events(vec![requested(1)]);
+    for (end, status) in ends() {
+        framework()
+            .given(vec![scheduled(Trigger::Publish), end.clone()])
+            .when(request(1, None))
+            .then_expect_events(vec![requested(1)]);
+        let asked = state([scheduled(Trigger::Publish), end, requested(1)]);
+        assert_eq!(asked.status(), status);
+        assert_eq!(asked.due_at(), Some(at(1)));
+        assert_eq!(asked.next_trigger(), Trigger::Redeliver);
+    }
+}
+
+#[test]
+fn asking_twice_gives_one_attempt() {
+    framework()
+        .given(vec![scheduled(Trigger::Publish), requested(1)])
+        .when(request(2, None))
+        .then_expect_events(vec![]);
+    let given = || {
+        let [_, (exhausted, _), _] = ends();
+        let failed = Event::ExtraAttemptFailed {
+            attempt: by_hand(2, false),
+        };
+        vec![scheduled(Trigger::Publish), exhausted, requested(5), failed]
+    };
+    framework()
+        .given(given())
+        .when(request(9, Some(5)))
+        .then_expect_events(vec![]);
+    framework()
+        .given(given())
+        .when(request(9, Some(6)))
+        .then_expect_events(vec![requested(9)]);
+}
+
+#[test]
+fn an_attempt_by_hand_that_fails_leaves_everything_as_it_was() {
+    framework()
+        .given(vec![scheduled(Trigger::Publish), requested(0)])
+        .when(record(by_hand(1, false)))
+        .then_expect_events(vec![Event::ExtraAttemptFailed {
+            attempt: by_hand(1, false),
+        }]);
+    let failed = Event::AttemptFailed {
+        attempt: attempt(1, false),
+        next_attempt_at: at(6),
+    };
+    let extra = Event::ExtraAttemptFailed {
+        attempt: by_hand(2, false),
+    };
+    let left = state([scheduled(Trigger::Publish), failed, requested(1), extra]);
+    assert_eq!(left.due_at(), Some(at(6)));
+    assert_eq!(left.attempts(), 2);
+    assert_eq!(left.next_trigger(), Trigger::Retry);
+    // The schedule has one wait: after the second of its own attempts it is over.
+    framework()
+        .given(vec![
+            scheduled(Trigger::Publish),
+            requested(0),
+            Event::ExtraAttemptFailed {
+                attempt: by_hand(1, false),
+            },
+        ])
+        .when(record(attempt(2, false)))
+        .then_expect_events(vec![Event::AttemptFailed {
+            attempt: attempt(2, false),
+            next_attempt_at: at(6),
+        }]);
+}
+
+#[test]
+fn a_success_by_hand_ends_the_delivery() {
+    let [_, (exhausted, _), _] = ends();
+    let events = [scheduled(Trigger::Publish), exhausted, requested(1)];
+    framework()
+        .given(events.to_vec())
+        .when(record(by_hand(2, true)))
+        .then_expect_events(vec![Event::Succeeded {
+            attempt: by_hand(2, true),
+        }]);
+    let succeeded = Event::Succeeded {
+        attempt: by_hand(2, true),
+    };
+    let ended = state(events.into_iter().chain([succeeded]));
+    assert_eq!((ended.status(), ended.due_at()), (Status::Succeeded, None));
+}
+
+#[test]
+fn cancelling_takes_back_what_was_asked_for_by_hand() {
+    let [_, (exhausted, _), _] = ends();
+    let events = [scheduled(Trigger::Publish), exhausted, requested(1)];
+    let withdrawn = Event::RequestWithdrawn {
+        reason: CancelReason::Requested,
+    };
+    framework()
+        .given(events.to_vec())
+        .when(Command::Cancel {
+            reason: CancelReason::Requested,
+        })
+        .then_expect_events(vec![withdrawn.clone()]);
+    let left = state(events.into_iter().chain([withdrawn]));
+    assert_eq!((left.status(), left.due_at()), (Status::Exhausted, None));
+    let cancelled = Event::Cancelled {
+        reason: CancelReason::Requested,
+    };
+    let left = state([scheduled(Trigger::Publish), requested(1), cancelled]);
+    assert_eq!(left.due_at(), None);
+}
+
+#[test]
+fn a_receiver_may_put_the_next_attempt_off_but_not_bring_it_forward() {
+    let answered = |seconds: &str| Attempt {
+        response: Some(attempt::ResponseHead {
+            status: 503,
+            headers: [("retry-after".to_owned(), seconds.to_owned())].into(),
+            body_bytes: 0,
+            body_sha256: String::new(),
+            body_truncated: false,
+        }),
+        ..attempt(1, false)
+    };
+    for (asked_for, next_attempt_at) in [("60", at(61)), ("2", at(6)), ("90000", at(86401))] {
+        framework()
+            .given(vec![scheduled(Trigger::Publish)])
+            .when(record(answered(asked_for)))
+            .then_expect_events(vec![Event::AttemptFailed {
+                attempt: answered(asked_for),
+                next_attempt_at,
+            }]);
     }
 }
 

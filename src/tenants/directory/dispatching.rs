@@ -218,6 +218,7 @@ impl Directory {
             topic: row.topic,
             trigger: row.trigger,
             due_at: row.next_attempt_at?,
+            ordering_key: None,
         }));
         let body = fresh
             .body
