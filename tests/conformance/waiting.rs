@@ -95,7 +95,7 @@ pub(super) async fn due_deliveries_come_in_the_order_of_their_times<E: Engine>()
             );
             for ((_, stream), row) in found.iter().zip(&due) {
                 assert_eq!(stream.state.status(), Status::Pending);
-                assert_eq!(Some(stream.state.due_at()), row.next_attempt_at);
+                assert_eq!(stream.state.due_at(), row.next_attempt_at);
                 assert_eq!(stream.state.attempts(), row.attempts);
                 assert_eq!(stream.sequence, u64::from(row.attempts) + 1);
             }

@@ -238,6 +238,7 @@ impl World {
             topic: accepted.topic.clone(),
             trigger,
             due_at: self.now,
+            ordering_key: None,
         };
         let fact = delivery::Event::Scheduled(scheduled).into();
         commit.push(to.delivery_id, 1, &fact).expect("a good event");
