@@ -37,6 +37,8 @@ makers! {
     attempt -> AttemptId;
     /// The id of a new token.
     token -> TokenId;
+    /// The id of a new recovery.
+    recovery -> RecoveryId;
 }
 
 /// 32 random bytes from the operating system's generator by way of a cryptographic one.

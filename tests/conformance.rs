@@ -18,6 +18,7 @@ mod lifecycle;
 mod postgres;
 mod queries;
 mod sqlite;
+mod steering;
 mod values;
 mod waiting;
 mod world;
@@ -121,6 +122,11 @@ macro_rules! conforms {
                 tenants_and_tokens_come_in_pages,
                 topics_follow_the_catalogue,
                 webhooks_show_what_happened_last,
+            }
+            steering {
+                what_can_be_sent_again_is_found,
+                recoveries_show_how_far_they_are,
+                a_webhook_fails_since_its_first_failure_after_a_success,
             }
             values {
                 bodies_come_back_byte_for_byte,

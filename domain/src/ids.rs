@@ -107,6 +107,10 @@ id!(
     /// An API token.
     TokenId, "tok"
 );
+id!(
+    /// A recovery: many deliveries of a webhook that are sent again.
+    RecoveryId, "rec"
+);
 
 fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
     let invalid = InvalidId { prefix };

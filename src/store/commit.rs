@@ -2,7 +2,11 @@ use std::{collections::HashMap, fmt::Display};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use hookledger_domain::{actor::Origin, fact::Fact, tenant::TenantId};
+use hookledger_domain::{
+    actor::{ActorKind, Origin},
+    fact::Fact,
+    tenant::TenantId,
+};
 use hookledger_projections::{Change, Recorded, project};
 
 use super::Error;
@@ -32,6 +36,8 @@ pub(super) struct EventRow {
     pub(super) event_version: String,
     pub(super) payload: String,
     pub(super) metadata: String,
+    /// Somebody else than Hookledger itself acted.
+    pub(super) is_by_hand: bool,
     pub(super) body: Option<Bytes>,
     pub(super) changes: Vec<Change>,
 }
@@ -129,10 +135,16 @@ impl Commit {
             event_version: fact.event_version(),
             payload: fact.payload()?,
             metadata: serde_json::to_string(&self.metadata)?,
+            is_by_hand: self.is_by_hand(),
             body,
             changes,
         });
         Ok(())
+    }
+
+    fn is_by_hand(&self) -> bool {
+        let kind = self.metadata.get("actor_kind");
+        kind.is_some_and(|kind| kind != ActorKind::System.as_str())
     }
 
     /// Roughly how many bytes it will write: what batches are bounded by.

@@ -7,6 +7,7 @@ macro_rules! sql {
     };
 }
 
+mod agenda;
 mod append;
 mod ask;
 mod batch;
@@ -14,6 +15,7 @@ mod cluster;
 mod filters;
 mod migrate;
 mod notices;
+mod outcomes;
 mod rare;
 mod reads;
 mod rows;

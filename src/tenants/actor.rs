@@ -21,17 +21,23 @@ use hookledger_domain::{
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use super::{Shared, directory::Directory, lane::Lane, live::LiveWebhook, slots::Slot};
+use super::{
+    Shared, attempt::Ended, directory::Directory, lane::Lane, live::LiveWebhook, slots::Slot,
+};
 use crate::nodes::Partition;
 
+mod disabling;
 mod dispatch;
 mod intake;
 mod messages;
 mod ownership;
 mod reads;
 mod reloading;
+mod steering;
 
-pub(super) use messages::{Accept, Expect, Found, LookAgain, Own, Release, Reload, Report};
+pub(super) use messages::{
+    Accept, Changed, Expect, Found, LookAgain, Own, Recover, Release, Reload, Report,
+};
 use messages::{Broken, Done, Granted, Loaded};
 use reads::{Versions, read_changes};
 
@@ -61,6 +67,13 @@ pub(super) struct TenantActor {
     /// What other nodes have scheduled since then: it waits for what has changed before.
     found_later: Vec<Found>,
     is_suspended: bool,
+    /// Since when those webhooks whose attempts all fail have been failing.
+    failing: HashMap<WebhookId, DateTime<Utc>>,
+    /// Webhooks that are held, because it is being settled whether they are disabled.
+    disabling: HashSet<WebhookId>,
+    /// Recoveries are worked on, and whether to look for more of them after that.
+    is_recovering: bool,
+    recovers_again: bool,
     /// Under which the tenant's partition is this node's; the lanes are those of this epoch.
     epoch: Option<u64>,
     lanes: HashMap<WebhookId, Lane>,
@@ -112,6 +125,10 @@ impl TenantActor {
             reloading: 0,
             found_later: Vec::new(),
             is_suspended: false,
+            failing: HashMap::new(),
+            disabling: HashSet::new(),
+            is_recovering: false,
+            recovers_again: false,
             epoch: None,
             lanes: HashMap::new(),
             elsewhere: HashSet::new(),
@@ -215,11 +232,16 @@ impl Handler<Done> for TenantActor {
             self.touched.insert(done.delivery);
         }
         let is_of_earlier_epoch = self.elsewhere.remove(&done.delivery);
+        let Ended { again, attempt } = done.ended;
         if let Some(lane) = self.lanes.get_mut(&done.webhook) {
-            match &done.again {
-                Some(entry) if is_of_earlier_epoch => lane.doubt(entry.due_at()),
-                _ => lane.done(done.delivery, done.again, now),
+            if is_of_earlier_epoch {
+                lane.doubt(again.map_or(now, |entry| entry.due_at()));
+            } else {
+                lane.done(done.delivery, again, now);
             }
+        }
+        if let Some(made) = &attempt {
+            self.judge(done.webhook, made, ctx);
         }
         self.look_at(done.webhook, ctx);
         self.pump(ctx);

@@ -228,6 +228,28 @@ impl Lane {
         }
     }
 
+    /// Takes a delivery that was changed by others as it is now; `None`: it is not to be sent any more.
+    pub(super) fn changed(
+        &mut self,
+        id: DeliveryId,
+        fresh: Option<Entry>,
+        _queue: Option<&str>,
+        now: DateTime<Utc>,
+    ) {
+        if self.in_flight.contains(&id) {
+            self.leave(DateTime::UNIX_EPOCH);
+            return;
+        }
+        if let Some(touched) = &mut self.loading {
+            touched.insert(id);
+        }
+        self.ready.retain(|entry| entry.id != id);
+        self.later.retain(|(_, other), _| *other != id);
+        if let Some(entry) = fresh {
+            self.offer(entry, now);
+        }
+    }
+
     /// Whether a part of the view should be loaded now; if so, it counts as under way until
     /// [`Lane::loaded`] or [`Lane::load_failed`].
     pub(super) fn start_load(&mut self, now: DateTime<Utc>) -> Option<Load> {

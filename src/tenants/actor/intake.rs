@@ -7,7 +7,7 @@ use actix::{Addr, AsyncContext, Context, Handler};
 use hookledger_domain::{
     actor::Origin,
     ids::DeliveryId,
-    message::{self, FanOut, Recipient},
+    message::{self, FanOut, Recipient, SkipReason, Skipped},
     tenant::TenantId,
 };
 use tokio::sync::oneshot;
@@ -53,13 +53,23 @@ impl TenantActor {
     fn fan_out(&self, item: &Prepared) -> FanOut {
         let now = self.shared.clock.now();
         let delivery_id = || self.shared.ids.delivery(now);
+        let disabled = item.together.as_ref().map(|together| together.webhook_id);
         match item.only {
             None => {
                 let webhooks = self
                     .webhooks
                     .iter()
+                    .filter(|(id, _)| Some(**id) != disabled)
                     .map(|(id, webhook)| (*id, webhook.webhook()));
-                message::fan_out(&item.topic, webhooks, delivery_id)
+                let mut fan_out = message::fan_out(&item.topic, webhooks, delivery_id);
+                fan_out
+                    .not_delivered
+                    .extend(disabled.map(|webhook_id| Skipped {
+                        webhook_id,
+                        reason: SkipReason::Inactive,
+                        detail: None,
+                    }));
+                fan_out
             }
             Some(webhook_id) => FanOut {
                 deliveries: vec![Recipient {
@@ -112,7 +122,9 @@ impl Handler<FanOutAgain> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, message: FanOutAgain, _: &mut Context<Self>) {
-        let fanned_out = if self.is_suspended {
+        // What Hookledger itself tells waits for the end of the suspension as what is pending does.
+        let is_published = message.items.iter().any(|item| item.together.is_none());
+        let fanned_out = if self.is_suspended && is_published {
             Err(Error::Suspended)
         } else {
             Ok(self.fan_out_all(message.items))
@@ -157,11 +169,11 @@ impl Handler<Offer> for TenantActor {
 }
 
 /// Brings the messages of one request into the store.
-struct Intake {
-    shared: Arc<Shared>,
-    tenant: TenantId,
-    addr: Addr<TenantActor>,
-    origin: Origin,
+pub(super) struct Intake {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tenant: TenantId,
+    pub(super) addr: Addr<TenantActor>,
+    pub(super) origin: Origin,
 }
 
 impl Intake {
@@ -219,9 +231,19 @@ impl Intake {
     }
 
     async fn fan_out_again(&self, items: Vec<Prepared>) -> Result<FannedOut, Error> {
+        self.reread().await?;
+        self.fan_out(items).await
+    }
+
+    /// Lets the actor read how the tenant is now.
+    pub(super) async fn reread(&self) -> Result<(), Error> {
         let (reply, reloaded) = oneshot::channel();
         self.addr.do_send(Reread { reply });
-        reloaded.await.map_err(|_| Error::Unavailable)??;
+        reloaded.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Lets the actor decide who gets messages.
+    pub(super) async fn fan_out(&self, items: Vec<Prepared>) -> Result<FannedOut, Error> {
         let (reply, answer) = oneshot::channel();
         self.addr.do_send(FanOutAgain { items, reply });
         answer.await.map_err(|_| Error::Unavailable)?
@@ -229,7 +251,7 @@ impl Intake {
 
     /// Accepts messages side by side, so that they share the writer's transactions, and offers the
     /// lanes what is to be sent.
-    async fn accept_all(&self, fanned_out: FannedOut) -> Accepted {
+    pub(super) async fn accept_all(&self, fanned_out: FannedOut) -> Accepted {
         let recipients: Vec<Vec<Recipient>> = fanned_out
             .items
             .iter()

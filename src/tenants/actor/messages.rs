@@ -6,6 +6,7 @@ use actix::Message;
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
     actor::Origin,
+    delivery::Delivery,
     ids::{DeliveryId, WebhookId},
     message::FanOut,
 };
@@ -13,10 +14,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::reads::Changes;
 use crate::{
-    store,
+    store::{self, Stream},
     tenants::{
         Error,
         accept::{Failed, Prepared},
+        attempt::Ended,
         lane::{Entry, Load},
         publish::Published,
         slots::Slot,
@@ -103,8 +105,11 @@ pub(in crate::tenants) struct LookAgain;
 #[rtype(result = "()")]
 pub(super) struct Waiting {
     pub(super) epoch: u64,
-    pub(super) found: Result<Vec<store::Waiting>, store::Error>,
+    pub(super) found: Result<(Vec<store::Waiting>, HasRecoveries), store::Error>,
 }
+
+/// Whether a recovery of the tenant is not over.
+pub(super) type HasRecoveries = bool;
 
 /// Deliveries that another node has scheduled are being read; they come with [`Found`].
 #[derive(Message)]
@@ -132,13 +137,41 @@ pub(super) struct Offer {
     pub(super) unsure: Vec<WebhookId>,
 }
 
+/// What is to become of these deliveries was said by hand, and stands in the ledger.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Changed(pub Vec<DeliveryId>);
+
+/// Such deliveries as they are now; nothing if they could not be read.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Refreshed {
+    pub(super) epoch: Option<u64>,
+    pub(super) found: Option<Vec<(DeliveryId, Stream<Delivery>)>>,
+}
+
+/// A recovery was started or cancelled.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Recover;
+
+/// No recovery is left to work on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct RecoveriesDone;
+
+/// Whether a webhook is disabled is settled.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct DisablingDone(pub(super) WebhookId);
+
 /// An attempt is over and recorded.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Done {
     pub(super) webhook: WebhookId,
     pub(super) delivery: DeliveryId,
-    pub(super) again: Option<Entry>,
+    pub(super) ended: Ended,
 }
 
 /// An attempt panicked.

@@ -63,6 +63,7 @@ impl TenantActor {
         }
         self.generation = changes.generation;
         let was_suspended = std::mem::replace(&mut self.is_suspended, changes.is_suspended);
+        self.failing = changes.failing;
         let mut ids = changes.gone;
         for id in &ids {
             self.webhooks.remove(id);
@@ -104,7 +105,7 @@ impl TenantActor {
 
     /// Brings a lane in line with its webhook. One that has no lane may have deliveries waiting
     /// all the same, which the first load shows.
-    fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
+    pub(super) fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
         if self.epoch.is_none() {
             return;
         }
@@ -118,6 +119,7 @@ impl TenantActor {
     pub(super) fn wanted(&self, id: WebhookId) -> (Mode, usize, Option<u32>) {
         let limit = self.shared.limits.in_flight_per_webhook;
         match self.webhooks.get(&id) {
+            Some(_) if self.disabling.contains(&id) => (Mode::Hold, limit, None),
             Some(webhook) => (
                 webhook.mode(),
                 webhook.in_flight_max(limit),
