@@ -94,6 +94,14 @@ impl Commit {
         self.metadata.insert("cause".to_owned(), cause.to_string());
     }
 
+    /// From here on events are caused by what `origin` says, if anything, as they were at first.
+    pub fn because_of_origin(&mut self, origin: &Origin) {
+        match &origin.cause {
+            Some(cause) => self.because_of(cause),
+            None => drop(self.metadata.remove("cause")),
+        }
+    }
+
     /// Adds the event that is number `sequence` of its aggregate.
     ///
     /// Fails if the event cannot be written as JSON or its aggregate's id is not of its kind.

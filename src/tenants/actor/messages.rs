@@ -80,6 +80,8 @@ pub(super) struct FanOutAgain {
 pub(super) struct FannedOut {
     pub(super) items: Vec<(Prepared, FanOut)>,
     pub(super) generation: u64,
+    /// Some of them go to webhooks that want order.
+    pub(super) is_ordered: bool,
 }
 
 /// What this node holds may have changed, or its lease is good again.
