@@ -20,7 +20,7 @@ pub use commit::Commit;
 pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, verify};
 pub use engine::Waiting;
 pub use error::Error;
-pub use ledger::{CommandError, Ledger, Stream};
+pub use ledger::{CommandError, Ledger, Load, Stream};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };

@@ -13,6 +13,7 @@ mod filters;
 mod idempotency;
 mod main_job;
 mod operations;
+mod ordering;
 mod pages;
 mod publishing;
 mod recovering;

@@ -39,6 +39,25 @@ pub(super) trait Agenda: Send + Sync + 'static {
         only_tests: bool,
         limit: u32,
     ) -> Result<Vec<String>, Error>;
+    /// What is to be sent of a webhook's queues, tests aside: by queue and id, at most `each` of a
+    /// queue. The queues after `after`, at most `queues`, and one more in front if that is the empty
+    /// one.
+    async fn queued_ids(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        after: Option<&str>,
+        queues: u32,
+        each: u32,
+    ) -> Result<Vec<String>, Error>;
+    /// The same of these queues.
+    async fn ids_of_queues(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        queues: &[String],
+        each: u32,
+    ) -> Result<Vec<String>, Error>;
     /// Deliveries of a webhook, tests aside, in the order of their ids, at most `limit`: those from
     /// `first` on and before `end`, all or only those that are exhausted.
     async fn recoverable(

@@ -19,7 +19,7 @@ use crate::{
         Error,
         accept::{Failed, Prepared},
         attempt::Ended,
-        lane::{Entry, Load},
+        lane::Entry,
         publish::Published,
         slots::Slot,
     },
@@ -187,7 +187,6 @@ pub(super) struct Broken;
 pub(super) struct Loaded {
     pub(super) epoch: Option<u64>,
     pub(super) webhook: WebhookId,
-    pub(super) load: Load,
     pub(super) entries: Result<Vec<Entry>, store::Error>,
 }
 
