@@ -5,7 +5,7 @@ use hookledger_domain::{
         attempt::{Attempt, Failure},
     },
     fact::Fact,
-    ids::{DeliveryId, InvalidId, MessageId, TokenId, WebhookId},
+    ids::{AttemptId, DeliveryId, InvalidId, MessageId, TokenId, WebhookId},
     message,
     tenant::{self, InvalidTenantId, TenantId},
     topic::{self, InvalidTopic, Topic},
@@ -87,6 +87,14 @@ pub enum Change {
     InsertDelivery(Box<DeliveryRow>),
     UpdateDelivery(Box<DeliveryProgress>),
     InsertAttempt(Box<AttemptRow>),
+    /// The bytes that lie beside the event by which the message was accepted are no more.
+    EraseMessageBody {
+        id: MessageId,
+    },
+    /// The same with what came back from an attempt.
+    EraseResponseBody {
+        id: AttemptId,
+    },
 }
 
 /// Where a delivery stands after an event.
@@ -159,9 +167,7 @@ pub fn project(
             changes.push(webhook_change(id.parse()?, &recorded, event));
             changes.push(Change::CountGeneration { id: tenant_id });
         }
-        Fact::Message(message::Event::Accepted(accepted)) => {
-            changes.push(message_row(id.parse()?, accepted));
-        }
+        Fact::Message(event) => changes.push(message_change(id.parse()?, event)),
         Fact::Delivery(event) => {
             let tenant_id = tenant_id.ok_or(WrongId)?;
             delivery_changes(id.parse()?, tenant_id, &recorded, event, changes);
@@ -272,6 +278,13 @@ fn webhook_change(id: WebhookId, recorded: &Recorded<'_>, event: &webhook::Event
     }
 }
 
+fn message_change(id: MessageId, event: &message::Event) -> Change {
+    match event {
+        message::Event::Accepted(accepted) => message_row(id, accepted),
+        message::Event::BodyErased => Change::EraseMessageBody { id },
+    }
+}
+
 fn message_row(id: MessageId, accepted: &message::Accepted) -> Change {
     Change::InsertMessage(Box::new(MessageRow {
         id,
@@ -325,6 +338,9 @@ fn delivery_changes(
             completed_at: Some(recorded.recorded_at),
             last: None,
         }))),
+        E::ResponseBodyErased { attempt_id } => {
+            changes.push(Change::EraseResponseBody { id: *attempt_id });
+        }
         E::AttemptRequested { .. } | E::ExtraAttemptFailed { .. } | E::RequestWithdrawn { .. } => {}
     }
 }
@@ -364,6 +380,7 @@ fn attempt_row(id: DeliveryId, tenant_id: &TenantId, attempt: &Attempt) -> Chang
         response: attempt.response.as_ref().map(|response| ResponseRow {
             status: response.status,
             headers: response.headers.clone(),
+            body_bytes: response.body_bytes,
             body_truncated: response.body_truncated,
         }),
         error: attempt.failure.clone(),

@@ -216,6 +216,8 @@ parameters! {
     MessagePath { in_path("id", "The message's id", id("msg")), }
     /// A delivery in the path.
     DeliveryPath { in_path("id", "The delivery's id", id("dlv")), }
+    /// An attempt in the path.
+    AttemptPath { in_path("id", "The attempt's id", id("att")), }
     /// Of the list of webhooks.
     WebhookFilter {
         query("is_active", "Only active or only inactive ones", ObjectBuilder::new().schema_type(Type::Boolean).into()),

@@ -1,6 +1,7 @@
 //! The embedded engine: one SQLite file, one writer thread, a pool of readers.
 
 mod apply;
+mod erasure;
 mod filters;
 mod migrate;
 mod reads;

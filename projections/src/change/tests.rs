@@ -336,6 +336,7 @@ fn a_scheduled_delivery_gets_a_pending_row() {
         topic: Topic::default(),
         trigger: Trigger::Test,
         due_at: at(5),
+        ..Scheduled::default()
     });
     assert_eq!(of_delivery(event), [Change::InsertDelivery(Box::new(row))]);
 }
@@ -387,6 +388,7 @@ fn logged(status: u16) -> Change {
         response: Some(ResponseRow {
             status,
             headers: BTreeMap::from([("server".to_owned(), "x".to_owned())]),
+            body_bytes: 2,
             body_truncated: true,
         }),
         error: failure(status),
@@ -454,6 +456,19 @@ fn a_cancelled_delivery_keeps_what_its_last_attempt_gave() {
     assert_eq!(
         of_delivery(event),
         [Change::UpdateDelivery(Box::new(expected))]
+    );
+}
+
+#[test]
+fn erasing_takes_bytes_away_and_leaves_rows_as_they_are() {
+    assert_eq!(
+        changes(&message_id().to_string(), message::Event::BodyErased),
+        [Change::EraseMessageBody { id: message_id() }]
+    );
+    let attempt_id = id("att", 5);
+    assert_eq!(
+        of_delivery(delivery::Event::ResponseBodyErased { attempt_id }),
+        [Change::EraseResponseBody { id: attempt_id }]
     );
 }
 

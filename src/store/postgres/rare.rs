@@ -1,10 +1,11 @@
-//! Changes of views that are made by hand, by administrators: one statement each.
+//! Changes that are made by hand, by administrators: one statement each.
 
 use hookledger_projections::{
     Change,
     rows::{TenantRow, TokenRow, WebhookRow},
 };
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
+use uuid::Uuid;
 
 /// Carries out one change that an event of `tenant` causes.
 pub(super) async fn apply(
@@ -35,10 +36,16 @@ pub(super) async fn apply(
             .bind(row.name.as_str())
             .bind(&row.description),
         Change::DeleteTopic { name } => sqlx::query(sql!("delete_topic")).bind(name.as_str()),
+        Change::EraseMessageBody { id } => erase_body(tenant, id.uuid()),
+        Change::EraseResponseBody { id } => erase_body(tenant, id.uuid()),
         Change::InsertWebhook(row) => return insert_webhook(connection, row).await,
         other => return change_webhook(connection, tenant, other).await,
     };
     run(connection, statement).await
+}
+
+fn erase_body(tenant: &str, id: Uuid) -> Query<'_, Postgres, PgArguments> {
+    sqlx::query(sql!("erase_body")).bind(tenant).bind(id)
 }
 
 async fn insert_tenant(connection: &mut PgConnection, row: &TenantRow) -> Result<(), sqlx::Error> {

@@ -18,7 +18,8 @@ use tokio::{
 
 use super::{
     append::{Append, Outcome},
-    batch::{Batch, Claims},
+    batch::Batch,
+    claims::Claims,
 };
 use crate::{
     metrics::Metrics,
@@ -158,6 +159,11 @@ async fn write(append: &mut Append, mut waiting: Vec<Waiting>, metrics: &Metrics
                     expected.is_some_and(|(tenant, generation)| {
                         tenants.contains(&(tenant.to_string(), generation))
                     })
+                });
+            }
+            Ok((Outcome::Unfit(places), _)) => {
+                take(&mut waiting, &mut refused, Error::Stale, |place, _| {
+                    places.contains(&place)
                 });
             }
             Err(error) => return fail(waiting, refused, &error),

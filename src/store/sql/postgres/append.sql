@@ -55,17 +55,20 @@ WITH stale AS MATERIALIZED (
 ), new_attempts AS (
     INSERT INTO attempts (tenant_id, id, delivery_id, message_id, webhook_id, webhook_version, topic,
                           number, trigger, started_at, duration_ms, url, response_status,
-                          response_headers, body_truncated, error_code, error_message)
+                          response_headers, response_body_bytes, body_truncated, error_code,
+                          error_message)
     SELECT x.tenant_id, x.id, x.delivery_id, x.message_id, x.webhook_id, x.webhook_version, x.topic,
            x.number, x.trigger, x.started_at, x.duration_ms, x.url, x.response_status,
-           x.response_headers::json, x.body_truncated, x.error_code, x.error_message
+           x.response_headers::json, x.response_body_bytes, x.body_truncated, x.error_code,
+           x.error_message
       FROM go, unnest($42::text[], $43::uuid[], $44::uuid[], $45::uuid[], $46::uuid[], $47::bigint[],
                       $48::text[], $49::bigint[], $50::text[], $51::timestamptz[], $52::bigint[],
-                      $53::text[], $54::integer[], $55::text[], $56::boolean[], $57::text[],
-                      $58::text[])
+                      $53::text[], $54::integer[], $55::text[], $56::bigint[], $57::boolean[],
+                      $58::text[], $59::text[])
                AS x (tenant_id, id, delivery_id, message_id, webhook_id, webhook_version, topic,
                      number, trigger, started_at, duration_ms, url, response_status,
-                     response_headers, body_truncated, error_code, error_message)
+                     response_headers, response_body_bytes, body_truncated, error_code,
+                     error_message)
     RETURNING 1
 ), turn AS MATERIALIZED (
     SELECT pg_advisory_xact_lock($1)
@@ -78,8 +81,8 @@ WITH stale AS MATERIALIZED (
                         metadata, tenant_id, recorded_at)
     SELECT x.aggregate_type, x.aggregate_id, x.sequence, x.event_type, x.event_version,
            x.payload::json, x.metadata::json, x.tenant_id, x.recorded_at
-      FROM turn, unnest($59::text[], $60::text[], $61::bigint[], $62::text[], $63::text[],
-                        $64::text[], $65::text[], $66::text[], $67::timestamptz[])
+      FROM turn, unnest($60::text[], $61::text[], $62::bigint[], $63::text[], $64::text[],
+                        $65::text[], $66::text[], $67::text[], $68::timestamptz[])
                  WITH ORDINALITY
                  AS x (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                        metadata, tenant_id, recorded_at, place)
@@ -87,7 +90,7 @@ WITH stale AS MATERIALIZED (
     RETURNING 1
 ), told AS MATERIALIZED (
     SELECT pg_notify('hookledger', x.notice)
-      FROM go, unnest($68::text[]) AS x (notice)
+      FROM go, unnest($69::text[]) AS x (notice)
 )
 SELECT (SELECT count(*) FROM new_events) AS events,
        (SELECT count(*) FROM told) AS told,
