@@ -12,7 +12,10 @@ use hookledger_projections::{
     rows::{DeliveryRow, RecoveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 
-use super::{Commit, Error, LoggedAttempt, Message, StoredEvent};
+use super::{
+    Commit, Error, LoggedAttempt, Message, StoredEvent,
+    erasure::{Mark, Step},
+};
 
 /// A webhook with pending deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +112,13 @@ pub(super) trait Engine: Agenda {
     async fn import(&self, events: Vec<StoredEvent>) -> Result<(), Error>;
     /// Does what makes reading quick after much was imported.
     async fn finish_import(&self) -> Result<(), Error>;
+    /// Erases some bodies from before a moment that nothing is to be sent of: those that come next
+    /// after `after`.
+    async fn erase_bodies(&self, before: DateTime<Utc>, after: Option<Mark>)
+    -> Result<Step, Error>;
+    /// Takes away what is left of erased bodies in the engine's log, and lets go of what erasing
+    /// works with.
+    async fn finish_erasing(&self) -> Result<(), Error>;
     /// Whether a write would work now.
     async fn check_writable(&self) -> Result<(), Error>;
     /// Writes what was handed in and lets go of the files.
@@ -145,6 +155,11 @@ pub(super) trait Engine: Agenda {
         filter: &DeliveryFilter,
         page: Page<DeliveryId>,
     ) -> Result<Rows<DeliveryRow, DeliveryId>, Error>;
+    async fn attempt(
+        &self,
+        tenant: &TenantId,
+        id: AttemptId,
+    ) -> Result<Option<LoggedAttempt>, Error>;
     async fn attempts(
         &self,
         tenant: &TenantId,

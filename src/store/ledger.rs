@@ -241,6 +241,11 @@ fn from_aggregate<E: std::error::Error>(error: AggregateError<E>) -> Error {
     match error {
         AggregateError::AggregateConflict => Error::Conflict,
         AggregateError::DeserializationError(error) => Error::corrupt(error),
+        // Our own errors come back in it.
+        AggregateError::DatabaseConnectionError(error) => match error.downcast::<Error>() {
+            Ok(ours) => *ours,
+            Err(other) => Error::unavailable(other),
+        },
         other => Error::unavailable(other),
     }
 }

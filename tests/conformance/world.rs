@@ -441,6 +441,7 @@ impl World {
             response: attempt.response.as_ref().map(|response| ResponseRow {
                 status: response.status,
                 headers: response.headers.clone(),
+                body_bytes: response.body_bytes,
                 body_truncated: response.body_truncated,
             }),
             error: attempt.failure.clone(),
