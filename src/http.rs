@@ -23,6 +23,7 @@ mod auth;
 mod call;
 mod deliveries;
 mod docs;
+mod erasure;
 mod fields;
 mod health;
 mod logs;
@@ -141,6 +142,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(webhooks::register)
         .configure(deliveries::register)
         .configure(logs::register)
+        .configure(erasure::register)
         .configure(topics::register)
         .configure(tokens::register)
         .configure(tenant::register)

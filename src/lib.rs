@@ -6,6 +6,7 @@ pub mod http;
 pub mod metrics;
 pub mod nodes;
 pub mod outbound;
+pub mod retention;
 pub mod server;
 pub mod settings;
 pub mod store;

@@ -28,6 +28,10 @@ pub struct Metrics {
     pub deliveries_exhausted: Counter,
     /// Deliveries that were called off.
     pub deliveries_cancelled: Counter,
+    /// Bodies that were erased because they had been kept long enough.
+    pub bodies_erased_by_retention: Counter,
+    /// Bodies that somebody had erased.
+    pub bodies_erased_by_hand: Counter,
     /// Partitions of tenants that this node holds.
     pub node_partitions: Gauge,
     /// How long the delivery that waits longest here has been due.
@@ -59,6 +63,11 @@ impl Metrics {
             &mut registry,
             "deliveries_ended",
             "Deliveries that ended, by status",
+        );
+        let bodies_erased = family(
+            &mut registry,
+            "bodies_erased",
+            "Bodies of messages and answers that were erased, by reason",
         );
         let http_requests = Family::default();
         registry.register(
@@ -107,6 +116,9 @@ impl Metrics {
             deliveries_succeeded: deliveries.get_or_create_owned(&[("status", "succeeded")]),
             deliveries_exhausted: deliveries.get_or_create_owned(&[("status", "exhausted")]),
             deliveries_cancelled: deliveries.get_or_create_owned(&[("status", "cancelled")]),
+            bodies_erased_by_retention: bodies_erased
+                .get_or_create_owned(&[("reason", "retention")]),
+            bodies_erased_by_hand: bodies_erased.get_or_create_owned(&[("reason", "request")]),
             attempts_in_flight,
             http_requests,
             registry,

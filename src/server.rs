@@ -9,7 +9,6 @@ use std::{
 };
 
 use actix_web::{HttpServer, dev::ServerHandle};
-use async_trait::async_trait;
 use hookledger_domain::{
     clock::{Clock, SystemClock},
     retry::Schedule,
@@ -18,21 +17,24 @@ use hookledger_domain::{
 use tokio::{runtime::Runtime, signal::unix};
 
 use crate::{
-    http::{self, Api, Health, NotReady},
+    http::{self, Api},
     metrics::Metrics,
     nodes::{self, Held, Nodes},
     outbound::{self, Sender},
+    retention::{self, Retention},
     settings::{
         self, Settings,
         keys::{self, Credentials},
     },
-    store::{self, Registration, Store, Views},
+    store::{self, Registration, Store},
     tenants::{self, Limits, Tenants},
     vault::{self, Vault},
 };
 
+mod beat;
 mod ledger;
 
+use beat::Beat;
 pub use ledger::open_ledger;
 use ledger::open_store;
 
@@ -83,6 +85,7 @@ pub struct Server {
     http: ServerHandle,
     tenants: Tenants,
     nodes: Nodes,
+    retention: Option<Retention>,
     store: Store,
     stop_within: Duration,
 }
@@ -123,10 +126,8 @@ impl Server {
         };
         let tenants = parts.start_tenants(&credentials).await?;
         let nodes = parts.start_nodes(&tenants, role).await?;
-        let health = Arc::new(Beat {
-            views: store.views(),
-            tenants: tenants.clone(),
-        });
+        let retention = parts.start_retention(role);
+        let health = Arc::new(Beat::new(store.views(), tenants.clone()));
         let api = Api::new(http::Options {
             tenants: tenants.clone(),
             views: store.views(),
@@ -144,6 +145,7 @@ impl Server {
             http,
             tenants,
             nodes,
+            retention,
             store,
             stop_within: settings.delivery_timeout + RECORD_GRACE,
         })
@@ -164,6 +166,9 @@ impl Server {
     pub async fn stop(self) {
         self.tenants.start_stopping();
         self.nodes.start_leaving();
+        if let Some(retention) = self.retention {
+            retention.stop().await;
+        }
         self.http.stop(true).await;
         if !self.tenants.stop(self.stop_within).await {
             tracing::warn!("some attempts did not end in time; they will be made again");
@@ -257,6 +262,19 @@ impl Parts<'_> {
         };
         Ok(Nodes::start(options).await?)
     }
+
+    /// A guest is gone before there is something to do.
+    fn start_retention(&self, role: Role) -> Option<Retention> {
+        (role == Role::Node).then(|| {
+            Retention::start(retention::Options {
+                erasure: self.store.erasure(),
+                keep: self.settings.retention_bodies,
+                clock: self.clock.clone(),
+                held: self.held.clone(),
+                metrics: self.metrics.clone(),
+            })
+        })
+    }
 }
 
 /// Every address under which the server can be reached on this machine: it is never a target.
@@ -309,39 +327,6 @@ fn serve(api: Arc<Api>, listener: TcpListener) -> io::Result<ServerHandle> {
 /// work at the same time, and every thread more is one more to be woken.
 fn threads_per_role() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).clamp(1, 8))
-}
-
-/// What `/readyz` asks.
-struct Beat {
-    views: Views,
-    tenants: Tenants,
-}
-
-#[async_trait]
-impl Health for Beat {
-    async fn check(&self) -> Result<(), NotReady> {
-        if self.tenants.is_stopping() {
-            return Err(NotReady {
-                code: "shutting_down",
-                detail: "the server is stopping".to_owned(),
-            });
-        }
-        self.views
-            .check_writable()
-            .await
-            .map_err(|error| NotReady {
-                code: "store_unavailable",
-                detail: error.to_string(),
-            })?;
-        if self.tenants.is_beating().await {
-            Ok(())
-        } else {
-            Err(NotReady {
-                code: "dispatcher_stalled",
-                detail: "the threads of the tenants' actors do not answer".to_owned(),
-            })
-        }
-    }
 }
 
 /// Runs `work` within the runtime that a [`Server`] needs: an actix system on a multi-thread tokio

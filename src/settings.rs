@@ -60,6 +60,8 @@ pub struct Settings {
     pub max_in_flight_per_tenant: usize,
     /// Concurrent attempts of one webhook.
     pub max_in_flight_per_webhook: usize,
+    /// How long bodies of messages and answers are kept.
+    pub retention_bodies: Duration,
     /// The platform's own identity provider.
     pub jwt: Jwt,
     /// What is logged, in the syntax of tracing's `EnvFilter`.
@@ -156,6 +158,7 @@ impl Settings {
             max_in_flight: 0,
             max_in_flight_per_tenant: 0,
             max_in_flight_per_webhook: 0,
+            retention_bodies: Duration::ZERO,
             jwt: Jwt {
                 key: None,
                 issuer: None,

@@ -8,6 +8,7 @@
 mod commit;
 mod copy;
 mod engine;
+mod erasure;
 mod error;
 mod ledger;
 mod postgres;
@@ -19,8 +20,9 @@ mod views;
 pub use commit::Commit;
 pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, verify};
 pub use engine::Waiting;
+pub use erasure::{Erasure, Mark, Step};
 pub use error::Error;
-pub use ledger::{CommandError, Ledger, Stream};
+pub use ledger::{CommandError, Ledger, Load, Stream};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };
@@ -87,6 +89,11 @@ impl Store {
     /// The side that asks the views.
     pub fn views(&self) -> Views {
         Views::new(self.engine.clone())
+    }
+
+    /// The side that erases what was kept long enough.
+    pub fn erasure(&self) -> Erasure {
+        Erasure::new(self.engine.clone())
     }
 
     /// Waits until everything that was handed in is written, and lets go of the files.

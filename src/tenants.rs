@@ -11,6 +11,7 @@ mod attempt;
 mod bodies;
 mod commands;
 mod directory;
+mod erasing;
 mod error;
 mod lane;
 mod live;

@@ -140,6 +140,7 @@ macro_rules! conforms {
                 the_webhooks_that_wait_are_found_one_after_the_other,
                 due_deliveries_come_in_the_order_of_their_times,
                 only_tests_are_due_when_only_tests_are_asked_for,
+                queues_are_read_from_their_heads_on,
             }
         }
     };

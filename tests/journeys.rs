@@ -14,6 +14,7 @@ mod filters;
 mod idempotency;
 mod main_job;
 mod operations;
+mod ordering;
 mod pages;
 mod publishing;
 mod recovering;

@@ -1,5 +1,7 @@
 //! The delivery aggregate: one message to one webhook, from when it is scheduled to its end.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
@@ -73,6 +75,8 @@ pub struct Delivery {
     request: Option<Request>,
     last_requested_at: Option<DateTime<Utc>>,
     last_attempt: AttemptId,
+    /// The attempts whose answers' bodies somebody had erased.
+    erased: BTreeSet<AttemptId>,
 }
 
 /// An attempt that was asked for by hand and is still to be made.
@@ -203,6 +207,9 @@ impl cqrs_es::Aggregate for Delivery {
                 self.last_requested_at = Some(at);
             }
             Event::RequestWithdrawn { .. } => self.request = None,
+            Event::ResponseBodyErased { attempt_id } => {
+                self.erased.insert(attempt_id);
+            }
         }
     }
 }
@@ -237,7 +244,15 @@ impl Delivery {
                 .into_iter()
                 .collect()),
             Command::Cancel { reason } => Ok(vec![self.cancel(reason)?]),
+            Command::EraseResponseBody { attempt_id } => {
+                Ok(self.erase_response_body(attempt_id).into_iter().collect())
+            }
         }
+    }
+
+    fn erase_response_body(&self, attempt_id: AttemptId) -> Option<Event> {
+        let is_erased = self.erased.contains(&attempt_id);
+        (!is_erased).then_some(Event::ResponseBodyErased { attempt_id })
     }
 
     fn request(

@@ -133,6 +133,8 @@ pub fn fan_out<'a>(
 pub enum Command {
     /// Take it, for good.
     Accept(Accepted),
+    /// Erase its body. Once that is done, asking again changes nothing.
+    EraseBody,
 }
 
 /// Why a command was refused.
@@ -141,6 +143,9 @@ pub enum Error {
     /// The id is taken.
     #[error("a message with this id was accepted already")]
     AlreadyAccepted,
+    /// There is no such message.
+    #[error("no such message")]
+    NotFound,
     /// The body is over the limit.
     #[error("the body has {bytes} bytes, at most {BODY_BYTES_MAX} are allowed")]
     TooLarge {
@@ -153,6 +158,14 @@ pub enum Error {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     accepted: Option<Accepted>,
+    is_erased: bool,
+}
+
+impl Message {
+    /// Whose it is; `None` if there is no such message.
+    pub fn tenant_id(&self) -> Option<&TenantId> {
+        self.accepted.as_ref().map(|accepted| &accepted.tenant_id)
+    }
 }
 
 impl cqrs_es::Aggregate for Message {
@@ -168,22 +181,32 @@ impl cqrs_es::Aggregate for Message {
         (): &(),
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
-        let Command::Accept(accepted) = command;
-        if self.accepted.is_some() {
-            return Err(Error::AlreadyAccepted);
+        if let Some(event) = self.decide(command)? {
+            sink.write(event, self).await;
         }
-        if accepted.body_bytes > BODY_BYTES_MAX as u64 {
-            return Err(Error::TooLarge {
-                bytes: accepted.body_bytes,
-            });
-        }
-        sink.write(Event::Accepted(accepted), self).await;
         Ok(())
     }
 
     fn apply(&mut self, event: Event) {
         match event {
             Event::Accepted(accepted) => self.accepted = Some(accepted),
+            Event::BodyErased => self.is_erased = true,
+        }
+    }
+}
+
+impl Message {
+    fn decide(&self, command: Command) -> Result<Option<Event>, Error> {
+        match command {
+            Command::Accept(_) if self.accepted.is_some() => Err(Error::AlreadyAccepted),
+            Command::Accept(accepted) if accepted.body_bytes > BODY_BYTES_MAX as u64 => {
+                Err(Error::TooLarge {
+                    bytes: accepted.body_bytes,
+                })
+            }
+            Command::Accept(accepted) => Ok(Some(Event::Accepted(accepted))),
+            Command::EraseBody if self.accepted.is_none() => Err(Error::NotFound),
+            Command::EraseBody => Ok((!self.is_erased).then_some(Event::BodyErased)),
         }
     }
 }

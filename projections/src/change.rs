@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use hookledger_domain::{
     delivery::{Status, attempt::Failure},
     fact::Fact,
-    ids::{DeliveryId, InvalidId, MessageId, RecoveryId, TokenId, WebhookId},
+    ids::{AttemptId, DeliveryId, InvalidId, MessageId, RecoveryId, TokenId, WebhookId},
     message, recovery,
     tenant::{self, InvalidTenantId, TenantId},
     topic::{self, InvalidTopic, Topic},
@@ -104,6 +104,14 @@ pub enum Change {
         state: recovery::State,
         completed_at: DateTime<Utc>,
     },
+    /// The bytes that lie beside the event by which the message was accepted are no more.
+    EraseMessageBody {
+        id: MessageId,
+    },
+    /// The same with what came back from an attempt.
+    EraseResponseBody {
+        id: AttemptId,
+    },
 }
 
 /// Where a delivery stands after an event.
@@ -183,9 +191,7 @@ pub fn project(
             webhooks::changes(id.parse()?, &recorded, event, changes);
             changes.push(Change::CountGeneration { id: tenant_id });
         }
-        Fact::Message(message::Event::Accepted(accepted)) => {
-            changes.push(message_row(id.parse()?, accepted));
-        }
+        Fact::Message(event) => changes.push(message_change(id.parse()?, event)),
         Fact::Delivery(event) => {
             let tenant_id = tenant_id.ok_or(WrongId)?;
             deliveries::changes(id.parse()?, tenant_id, &recorded, event, changes);
@@ -240,6 +246,13 @@ fn topic_change(name: Topic, event: &topic::Event) -> Change {
             description: description.clone(),
         }),
         topic::Event::Removed => Change::DeleteTopic { name },
+    }
+}
+
+fn message_change(id: MessageId, event: &message::Event) -> Change {
+    match event {
+        message::Event::Accepted(accepted) => message_row(id, accepted),
+        message::Event::BodyErased => Change::EraseMessageBody { id },
     }
 }
 

@@ -197,6 +197,8 @@ pub struct ResponseRow {
     pub status: u16,
     /// Lower-case names.
     pub headers: BTreeMap<String, String>,
+    /// Size of the body that was kept, also after it was erased.
+    pub body_bytes: u64,
     /// More came than is kept, or the body did not end in time.
     pub body_truncated: bool,
 }

@@ -88,7 +88,7 @@ pub(super) struct AttemptView {
     /// The answer's headers, with lower-case names; `null` if there was no answer.
     #[schema(required = true)]
     response_headers: Option<BTreeMap<String, String>>,
-    /// The answer's body as text, at most 16 KiB; `null` if there was no answer.
+    /// The answer's body as text, at most 16 KiB; `null` if there was no answer, and once erased.
     #[schema(required = true)]
     response_body: Option<String>,
     /// Whether there was more of the body, or it did not end in time.
@@ -101,7 +101,11 @@ pub(super) struct AttemptView {
 impl From<LoggedAttempt> for AttemptView {
     fn from(logged: LoggedAttempt) -> Self {
         let row = logged.row;
-        let has_response = row.response.is_some();
+        // An empty body is not kept as one; an answer without body has the empty text.
+        let was_empty = row
+            .response
+            .as_ref()
+            .is_some_and(|response| response.body_bytes == 0);
         let response_body_truncated = row
             .response
             .as_ref()
@@ -126,8 +130,7 @@ impl From<LoggedAttempt> for AttemptView {
             url: row.url,
             response_status,
             response_headers: row.response.map(|response| response.headers),
-            // An empty body is not kept as one; an answer without body has the empty text.
-            response_body: has_response.then(|| logged.response_body.unwrap_or_default()),
+            response_body: logged.response_body.or_else(|| was_empty.then(String::new)),
             response_body_truncated,
             error: row.error.map(FailureView::from),
         }

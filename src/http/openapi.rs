@@ -218,6 +218,8 @@ parameters! {
     DeliveryPath { in_path("id", "The delivery's id", id("dlv")), }
     /// A recovery in the path.
     RecoveryPath { in_path("recovery_id", "The recovery's id", id("rec")), }
+    /// An attempt in the path.
+    AttemptPath { in_path("id", "The attempt's id", id("att")), }
     /// Of the list of webhooks.
     WebhookFilter {
         query("is_active", "Only active or only inactive ones", ObjectBuilder::new().schema_type(Type::Boolean).into()),

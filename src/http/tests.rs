@@ -28,8 +28,10 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         .map(|(name, _)| name)
         .collect();
     let expected = "
+        delete /api/admin/logs/{id}/body
         delete /api/admin/tokens/{id}
         delete /api/admin/webhooks/{id}
+        delete /api/events/{id}/body
         delete /api/platform/tenants/{tenant}/tokens/{id}
         delete /api/platform/topics/{topic}
         get /api/admin/deliveries

@@ -22,6 +22,9 @@ const DISABLE_AFTER: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(365 * 24 * 3600));
 /// The shortest and the longest lease of a node, and time-out of a statement.
 const LEASE_OR_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+/// The shortest and the longest time for which bodies are kept.
+const RETENTION: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
 /// The most concurrent attempts that can be asked for.
 const IN_FLIGHT_MAX: usize = 65_536;
 /// The shortest HS256 secret: RFC 7518 section 3.2 asks for at least the hash's size.
@@ -177,6 +180,11 @@ pub(super) fn disable_after(text: &str) -> Result<Duration, Invalid> {
 
 pub(super) fn lease_or_timeout(text: &str) -> Result<Duration, Invalid> {
     let (min, max) = LEASE_OR_TIMEOUT;
+    bounded_duration(text, min, max)
+}
+
+pub(super) fn retention(text: &str) -> Result<Duration, Invalid> {
+    let (min, max) = RETENTION;
     bounded_duration(text, min, max)
 }
 

@@ -268,6 +268,15 @@ pub static TABLE: &[Definition] = &[
         ..PLAIN
     },
     Definition {
+        name: "retention_bodies",
+        value_name: "DURATION",
+        help: "How long bodies of messages and answers are kept, 1s to 3650d; then they are erased, \
+               unless they are still to be sent",
+        fallback: Fallback::Value("30d"),
+        set: |s, text| put(&mut s.retention_bodies, parse::retention(text)),
+        ..PLAIN
+    },
+    Definition {
         name: "jwt_public_key_file",
         value_name: "FILE",
         help: "PEM file of the public key that checks JWTs (one of three ways to switch them on)",

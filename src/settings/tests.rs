@@ -66,6 +66,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(settings.max_in_flight, 1024);
     assert_eq!(settings.max_in_flight_per_tenant, 256);
     assert_eq!(settings.max_in_flight_per_webhook, 64);
+    assert_eq!(settings.retention_bodies, hours(30 * 24));
     assert!(settings.jwt.key.is_none());
     assert_eq!(settings.jwt.tenant_claim, "tenant_id");
     assert_eq!(settings.jwt.role_claim, "role");
@@ -129,6 +130,9 @@ fn every_bad_value_names_its_setting() {
         ("EGRESS_ALLOW", "10.0.0.0/8,nonsense"),
         ("EGRESS_ALLOW", "10.0.0.0/8,"),
         ("ALLOW_HTTP", "yes"),
+        ("RETENTION_BODIES", "999ms"),
+        ("RETENTION_BODIES", "3651d"),
+        ("RETENTION_BODIES", "forever"),
         ("DELIVERY_TIMEOUT", "99ms"),
         ("DELIVERY_TIMEOUT", "61s"),
         ("DELIVERY_TIMEOUT", "10"),

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
     actor::{ActorKind, Origin},
+    delivery,
     fact::Fact,
+    ids::{DeliveryId, MessageId},
+    message,
     tenant::TenantId,
 };
 use hookledger_projections::{Change, Recorded, project};
@@ -23,6 +26,10 @@ pub struct Commit {
     pub(super) events: Vec<EventRow>,
     /// The generation that the tenant must have.
     pub(super) expected_generation: Option<u64>,
+    /// The messages of which nothing may be to be sent still: their bodies are erased.
+    pub(super) ended_messages: Vec<MessageId>,
+    /// The deliveries that are asked for: the body of what they send must be there.
+    pub(super) sendable_deliveries: Vec<DeliveryId>,
     metadata: HashMap<String, String>,
 }
 
@@ -50,6 +57,8 @@ impl Commit {
             recorded_at,
             events: Vec::new(),
             expected_generation: None,
+            ended_messages: Vec::new(),
+            sendable_deliveries: Vec::new(),
             metadata: origin.to_metadata(),
         }
     }
@@ -64,6 +73,8 @@ impl Commit {
             recorded_at,
             events: Vec::new(),
             expected_generation: None,
+            ended_messages: Vec::new(),
+            sendable_deliveries: Vec::new(),
             metadata,
         }
     }
@@ -79,6 +90,8 @@ impl Commit {
             recorded_at,
             events: vec![event],
             expected_generation: None,
+            ended_messages: Vec::new(),
+            sendable_deliveries: Vec::new(),
             metadata: HashMap::new(),
         }
     }
@@ -92,6 +105,14 @@ impl Commit {
     /// From here on events are caused by `cause`, which is the id of a message or delivery.
     pub fn because_of(&mut self, cause: impl Display) {
         self.metadata.insert("cause".to_owned(), cause.to_string());
+    }
+
+    /// From here on events are caused by what `origin` says, if anything, as they were at first.
+    pub fn because_of_origin(&mut self, origin: &Origin) {
+        match &origin.cause {
+            Some(cause) => self.because_of(cause),
+            None => drop(self.metadata.remove("cause")),
+        }
     }
 
     /// Adds the event that is number `sequence` of its aggregate.
@@ -127,6 +148,7 @@ impl Commit {
         };
         let mut changes = Vec::with_capacity(2);
         project(recorded, self.tenant.as_ref(), &mut changes).map_err(Error::corrupt)?;
+        self.expect(&aggregate_id, fact)?;
         self.events.push(EventRow {
             aggregate_type: fact.aggregate_type(),
             aggregate_id,
@@ -145,6 +167,35 @@ impl Commit {
     fn is_by_hand(&self) -> bool {
         let kind = self.metadata.get("actor_kind");
         kind.is_some_and(|kind| kind != ActorKind::System.as_str())
+    }
+
+    /// What is still to be sent keeps its body, and what has no body any more is not asked for. Both
+    /// are decided from what was read before, so the store looks again: the commit is refused with
+    /// [`Error::Stale`] if it has changed since.
+    fn expect(&mut self, aggregate_id: &str, fact: &Fact) -> Result<(), Error> {
+        match fact {
+            Fact::Message(message::Event::BodyErased) => {
+                let id = aggregate_id.parse().map_err(Error::corrupt)?;
+                self.ended_messages.push(id);
+            }
+            Fact::Delivery(delivery::Event::AttemptRequested { .. }) => {
+                let id = aggregate_id.parse().map_err(Error::corrupt)?;
+                self.sendable_deliveries.push(id);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whether it erases bodies.
+    pub(super) fn erases(&self) -> bool {
+        let mut changes = self.events.iter().flat_map(|event| &event.changes);
+        changes.any(|change| {
+            matches!(
+                change,
+                Change::EraseMessageBody { .. } | Change::EraseResponseBody { .. }
+            )
+        })
     }
 
     /// Roughly how many bytes it will write: what batches are bounded by.

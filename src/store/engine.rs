@@ -12,7 +12,10 @@ use hookledger_projections::{
     rows::{DeliveryRow, RecoveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 
-use super::{Commit, Error, LoggedAttempt, Message, StoredEvent};
+use super::{
+    Commit, Error, LoggedAttempt, Message, StoredEvent,
+    erasure::{Mark, Step},
+};
 
 /// A webhook with pending deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,25 @@ pub(super) trait Agenda: Send + Sync + 'static {
         webhook: WebhookId,
         only_tests: bool,
         limit: u32,
+    ) -> Result<Vec<String>, Error>;
+    /// What is to be sent of a webhook's queues, tests aside: by queue and id, at most `each` of a
+    /// queue. The queues after `after`, at most `queues`, and one more in front if that is the empty
+    /// one.
+    async fn queued_ids(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        after: Option<&str>,
+        queues: u32,
+        each: u32,
+    ) -> Result<Vec<String>, Error>;
+    /// The same of these queues.
+    async fn ids_of_queues(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        queues: &[String],
+        each: u32,
     ) -> Result<Vec<String>, Error>;
     /// Deliveries of a webhook, tests aside, in the order of their ids, at most `limit`: those from
     /// `first` on and before `end`, all or only those that are exhausted.
@@ -90,6 +112,13 @@ pub(super) trait Engine: Agenda {
     async fn import(&self, events: Vec<StoredEvent>) -> Result<(), Error>;
     /// Does what makes reading quick after much was imported.
     async fn finish_import(&self) -> Result<(), Error>;
+    /// Erases some bodies from before a moment that nothing is to be sent of: those that come next
+    /// after `after`.
+    async fn erase_bodies(&self, before: DateTime<Utc>, after: Option<Mark>)
+    -> Result<Step, Error>;
+    /// Takes away what is left of erased bodies in the engine's log, and lets go of what erasing
+    /// works with.
+    async fn finish_erasing(&self) -> Result<(), Error>;
     /// Whether a write would work now.
     async fn check_writable(&self) -> Result<(), Error>;
     /// Writes what was handed in and lets go of the files.
@@ -126,6 +155,11 @@ pub(super) trait Engine: Agenda {
         filter: &DeliveryFilter,
         page: Page<DeliveryId>,
     ) -> Result<Rows<DeliveryRow, DeliveryId>, Error>;
+    async fn attempt(
+        &self,
+        tenant: &TenantId,
+        id: AttemptId,
+    ) -> Result<Option<LoggedAttempt>, Error>;
     async fn attempts(
         &self,
         tenant: &TenantId,

@@ -9,8 +9,9 @@ pub enum Error {
     /// of the commit was written.
     #[error("another writer was first")]
     Conflict,
-    /// The tenant is not any more as the commit expects it. Nothing of the commit was written.
-    #[error("the tenant has changed since")]
+    /// What the commit expects of its tenant, or of a body, does not hold any more. Nothing of the
+    /// commit was written.
+    #[error("what it was decided by has changed since")]
     Stale,
     /// The database cannot be asked now; what was asked may or may not have happened.
     #[error("the store is not available: {0}")]

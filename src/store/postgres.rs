@@ -7,11 +7,32 @@ macro_rules! sql {
     };
 }
 
+/// A table's new or changed rows, a column each, for the files of this folder.
+macro_rules! columns {
+    ($($(#[$doc:meta])* $table:ident { $($column:ident: $type:ty),+ $(,)? })+) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub(super) struct $table<'a> { $(pub(super) $column: Vec<$type>),+ }
+
+        impl<'a> $table<'a> {
+            /// Binds every column, in their order.
+            pub(super) fn bind<'q>(
+                &'q self,
+                query: sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>,
+            ) -> sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments> {
+                query$(.bind(&self.$column))+
+            }
+        }
+    )+};
+}
+
 mod agenda;
 mod append;
 mod ask;
 mod batch;
+mod claims;
 mod cluster;
+mod erasure;
 mod filters;
 mod migrate;
 mod notices;
@@ -19,6 +40,7 @@ mod outcomes;
 mod rare;
 mod reads;
 mod rows;
+mod session;
 mod transfer;
 mod writer;
 
@@ -34,7 +56,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use self::{append::Append, ask::Asker, writer::Task};
+use self::{append::Append, ask::Asker, session::Session, writer::Task};
 pub use self::{
     cluster::{Cluster, Fresh, NodeRow, Registration},
     notices::{Notice, Notices},
@@ -78,6 +100,8 @@ pub(super) struct Postgres {
     writers: Mutex<JoinSet<()>>,
     /// The session that keeps everybody else from appending, while a ledger is copied.
     holder: Mutex<Option<PgConnection>>,
+    /// The session that erases bodies, connected while it does.
+    eraser: Mutex<Session>,
 }
 
 impl Postgres {
@@ -99,9 +123,10 @@ impl Postgres {
         let ask_within = options.statement_timeout + GRACE;
         let mut writers = JoinSet::new();
         for _ in 0..options.writers.max(1) {
-            let append = Append::new(connect.clone(), id, ask_within);
+            let append = Append::new(Session::new(connect.clone(), ask_within), id);
             writers.spawn(writer::run(append, shared.clone(), metrics.clone()));
         }
+        let eraser = Mutex::new(Session::new(connect.clone(), ask_within));
         Ok(Self {
             id,
             connect,
@@ -109,6 +134,7 @@ impl Postgres {
             tasks,
             writers: Mutex::new(writers),
             holder: Mutex::new(None),
+            eraser,
         })
     }
 

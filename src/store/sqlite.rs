@@ -2,6 +2,7 @@
 
 mod agenda;
 mod apply;
+mod erasure;
 mod filters;
 mod migrate;
 mod reads;

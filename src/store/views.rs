@@ -35,7 +35,8 @@ pub struct Message {
 pub struct LoggedAttempt {
     /// The attempt itself.
     pub row: AttemptRow,
-    /// The body of the answer, as far as it is kept; `None` if it was empty or there was none.
+    /// The body of the answer, as far as it is kept; `None` if it was empty, if there was none, and
+    /// once erased.
     pub response_body: Option<String>,
 }
 
@@ -89,6 +90,8 @@ queries! {
     /// A tenant's deliveries, the newest first.
     deliveries(tenant: &TenantId, filter: &DeliveryFilter, page: Page<DeliveryId>)
         -> Rows<DeliveryRow, DeliveryId>;
+    /// An attempt.
+    attempt(tenant: &TenantId, id: AttemptId) -> Option<LoggedAttempt>;
     /// A tenant's attempts, the newest first.
     attempts(tenant: &TenantId, filter: &AttemptFilter, page: Page<AttemptId>)
         -> Rows<LoggedAttempt, AttemptId>;

@@ -89,17 +89,40 @@ pub(super) enum Failed {
     Actor(super::Error),
 }
 
-/// Decides message and deliveries and appends them together, if the tenant is still of the
-/// `generation` by which it was decided who gets it.
+/// Decides messages with their deliveries and appends all of them together or none, if the tenant is
+/// still of the `generation` by which it was decided who gets them.
 pub(super) async fn accept(
     shared: &Shared,
     tenant: &TenantId,
-    prepared: Prepared,
-    fan_out: FanOut,
+    items: Vec<(Prepared, FanOut)>,
     generation: u64,
     origin: &Origin,
-) -> Result<Fresh, Error> {
+) -> Result<Vec<Fresh>, Error> {
     let now = shared.clock.now();
+    let mut commit = Commit::new(origin, now);
+    commit.expect_generation(generation);
+    let mut accepted = Vec::with_capacity(items.len());
+    for (prepared, fan_out) in items {
+        commit.because_of_origin(origin);
+        accepted.push(add(shared, tenant, &mut commit, prepared, fan_out, now).await?);
+    }
+    shared.ledger.commit(commit).await?;
+    shared
+        .metrics
+        .messages_accepted
+        .inc_by(accepted.len() as u64);
+    Ok(accepted)
+}
+
+/// Adds a message with its deliveries to a commit.
+async fn add(
+    shared: &Shared,
+    tenant: &TenantId,
+    commit: &mut Commit,
+    prepared: Prepared,
+    fan_out: FanOut,
+    now: DateTime<Utc>,
+) -> Result<Fresh, Error> {
     let id = shared.ids.message(now);
     let published = Published {
         id,
@@ -120,8 +143,6 @@ pub(super) async fn accept(
         idempotency: prepared.idempotency,
         fan_out,
     };
-    let mut commit = Commit::new(origin, now);
-    commit.expect_generation(generation);
     if let Some(together) = &prepared.together {
         let event = together.event.clone().into();
         commit.push(together.webhook_id, together.sequence, &event)?;
@@ -150,8 +171,6 @@ pub(super) async fn accept(
         };
         entries.push((recipient.webhook_id, entry));
     }
-    shared.ledger.commit(commit).await?;
-    shared.metrics.messages_accepted.inc();
     Ok(Fresh { published, entries })
 }
 

@@ -150,24 +150,23 @@ impl TenantActor {
 
     /// The lane of a webhook; a new one has something to load from `rest` on, if it says so.
     fn lane(&mut self, id: WebhookId, rest: Option<DateTime<Utc>>) -> &mut Lane {
-        let (mode, in_flight_max, rate_limit) = self.wanted(id);
+        let terms = self.terms(id);
         self.lanes
             .entry(id)
-            .or_insert_with(|| Lane::new(mode, in_flight_max, rate_limit, rest))
+            .or_insert_with(|| Lane::new(terms, rest))
     }
 
     /// Stops for good if there is nothing to do and nothing on its way here.
     fn retire_if_idle(&mut self, ctx: &mut Context<Self>) {
         let quiet = self.last_busy.elapsed();
+        let now = self.shared.clock.now();
         let is_idle = quiet >= IDLE
             && self.in_flight == 0
             && self.expected == 0
             && self.tasks.is_empty()
-            && self.lanes.values().all(Lane::is_idle);
+            && self.lanes.values().all(|lane| lane.is_idle(now));
         let wake_at = self.wakes.first().map(|(wake_at, _)| *wake_at);
-        let is_soon = wake_at.is_some_and(|wake_at| {
-            wake_at - self.shared.clock.now() < chrono::Duration::seconds(60)
-        });
+        let is_soon = wake_at.is_some_and(|wake_at| wake_at - now < chrono::Duration::seconds(60));
         if is_idle && !is_soon && self.directory.retire(&self.tenant, wake_at) {
             self.is_retired = true;
             ctx.stop();
@@ -231,14 +230,13 @@ impl Handler<Done> for TenantActor {
         if self.expected > 0 {
             self.touched.insert(done.delivery);
         }
-        let is_of_earlier_epoch = self.elsewhere.remove(&done.delivery);
+        self.elsewhere.remove(&done.delivery);
         let Ended { again, attempt } = done.ended;
         if let Some(lane) = self.lanes.get_mut(&done.webhook) {
-            if is_of_earlier_epoch {
-                lane.doubt(again.map_or(now, |entry| entry.due_at()));
-            } else {
-                lane.done(done.delivery, again, now);
+            if let Some(made) = &attempt {
+                lane.note(made.failure, made.ended_at);
             }
+            lane.done(done.delivery, again, now);
         }
         if let Some(made) = &attempt {
             self.judge(done.webhook, made, ctx);
@@ -269,7 +267,7 @@ impl Handler<Loaded> for TenantActor {
             return;
         };
         match loaded.entries {
-            Ok(entries) => lane.loaded(loaded.load, entries, &self.elsewhere, now),
+            Ok(entries) => lane.loaded(entries, &self.elsewhere, now),
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "cannot read what is due");
                 lane.load_failed(now + chrono::Duration::seconds(1));

@@ -66,7 +66,9 @@ impl From<store::Error> for Error {
             store::Error::Busy => Self::Busy {
                 retry_after_seconds: 1,
             },
-            store::Error::Conflict => Self::conflict("conflict", error.to_string()),
+            store::Error::Conflict | store::Error::Stale => {
+                Self::conflict("conflict", error.to_string())
+            }
             other if other.is_unavailable() => {
                 tracing::warn!(error = %other, "the store is not available");
                 Self::Unavailable

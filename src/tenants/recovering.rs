@@ -1,7 +1,10 @@
 //! Recoveries at work: some hundred deliveries at a time are asked for, in one commit with how far
 //! the recovery has come. So each is asked for once, whatever happens in between.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, event_sink::EventSink};
@@ -59,6 +62,8 @@ struct Work {
     started: Started,
     stream: Stream<Recovery>,
     left: VecDeque<DeliveryId>,
+    /// Those whose message's body is erased, as far as that was met.
+    erased: HashSet<DeliveryId>,
 }
 
 /// The tenant's first recovery that is not over, with the deliveries that it has left.
@@ -92,6 +97,7 @@ async fn first_of(shared: &Shared, tenant: &TenantId) -> Result<Option<Work>, Er
         started,
         stream,
         left,
+        erased: HashSet::new(),
     }))
 }
 
@@ -113,7 +119,25 @@ impl Work {
                 Err(Error::Conflict) => {
                     self.stream = shared.ledger.load(&self.id.to_string()).await?;
                 }
+                Err(Error::Stale) => self.find_erased(shared, &step).await?,
                 Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What has no body any more cannot be sent again.
+    async fn find_erased(&mut self, shared: &Shared, ids: &[DeliveryId]) -> Result<(), Error> {
+        let texts: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        for (id, stream) in shared.ledger.load_many::<Delivery>(&texts).await? {
+            let message = stream.state.message_id();
+            if shared
+                .views
+                .message_body(&self.tenant, message)
+                .await?
+                .is_none()
+            {
+                self.erased.insert(id.parse().map_err(Error::corrupt)?);
             }
         }
         Ok(())
@@ -155,7 +179,8 @@ impl Work {
         stream: Stream<Delivery>,
         now: DateTime<Utc>,
     ) -> Result<Option<Stream<Delivery>>, Error> {
-        if !self.started.selection.includes(stream.state.status()) {
+        let is_wanted = self.started.selection.includes(stream.state.status());
+        if !is_wanted || self.erased.contains(&id) {
             return Ok(None);
         }
         let command = delivery::Command::RequestAttempt {

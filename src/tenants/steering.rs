@@ -15,6 +15,7 @@ use hookledger_projections::{
 };
 
 use super::{Error, Tenants};
+use crate::store::{self, CommandError};
 
 /// Which deliveries of a webhook are to be sent again.
 #[derive(Debug, Clone, Copy)]
@@ -42,18 +43,11 @@ impl Tenants {
         origin: Origin,
     ) -> Result<(), Error> {
         let row = self.delivery_row(tenant, id).await?;
-        let views = &self.shared.views;
-        let webhook = views.webhook(tenant, row.webhook_id).await?;
+        let webhook = self.shared.views.webhook(tenant, row.webhook_id).await?;
         if webhook.is_none_or(|webhook| webhook.is_deleted) {
             return Err(Error::conflict(
                 "webhook_deleted",
                 "the delivery's webhook is deleted",
-            ));
-        }
-        if views.message_body(tenant, row.message_id).await?.is_none() {
-            return Err(Error::conflict(
-                "body_erased",
-                "the body of the message is erased, so it cannot be sent again",
             ));
         }
         let command = delivery::Command::RequestAttempt {
@@ -104,7 +98,14 @@ impl Tenants {
             this.shared
                 .ledger
                 .execute::<Delivery>(&id.to_string(), command, &(), None, &origin)
-                .await?;
+                .await
+                .map_err(|error| match error {
+                    CommandError::Store(store::Error::Stale) => Error::conflict(
+                        "body_erased",
+                        "the body of the message is erased, so it cannot be sent again",
+                    ),
+                    other => other.into(),
+                })?;
             this.directory.tell_changed(&tenant, vec![id]);
             Ok(())
         })

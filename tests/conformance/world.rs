@@ -166,7 +166,7 @@ impl World {
             tenant_id,
             topic,
             timestamp: self.now - chrono::Duration::milliseconds(7),
-            ordering_key: self.random.random_bool(0.3).then(|| "order-1".to_owned()),
+            ordering_key: self.ordering_key(),
             body_bytes: body.len() as u64,
             body_sha256: format!("{:064x}", self.messages.len()),
             idempotency: has_key.then(|| IdempotencyKey {
@@ -176,6 +176,11 @@ impl World {
             fan_out,
         };
         self.accept(id, accepted, body);
+    }
+
+    fn ordering_key(&mut self) -> Option<String> {
+        let key = self.random.random_range(0..10);
+        (key < 5).then(|| format!("order-{key}"))
     }
 
     fn accept(&mut self, id: MessageId, accepted: Accepted, body: String) {
@@ -436,6 +441,7 @@ impl World {
             response: attempt.response.as_ref().map(|response| ResponseRow {
                 status: response.status,
                 headers: response.headers.clone(),
+                body_bytes: response.body_bytes,
                 body_truncated: response.body_truncated,
             }),
             error: attempt.failure.clone(),

@@ -4,7 +4,7 @@ use super::{
     CancelReason, Scheduled, Status,
     attempt::{Attempt, Trigger},
 };
-use crate::retry::Schedule;
+use crate::{ids::AttemptId, retry::Schedule};
 
 /// What may be asked of a delivery.
 #[derive(Debug, Clone)]
@@ -34,6 +34,12 @@ pub enum Command {
     Cancel {
         /// Why.
         reason: CancelReason,
+    },
+    /// Erase the body of what came back, whatever became of the delivery. Once that is done,
+    /// asking again changes nothing.
+    EraseResponseBody {
+        /// Which of its attempts.
+        attempt_id: AttemptId,
     },
 }
 

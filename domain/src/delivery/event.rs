@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::{Attempt, Trigger};
 use crate::{
-    ids::{MessageId, WebhookId},
+    ids::{AttemptId, MessageId, WebhookId},
     tenant::TenantId,
     topic::Topic,
 };
@@ -58,6 +58,11 @@ pub enum Event {
         /// Why.
         reason: CancelReason,
     },
+    /// Somebody had the body of what came back erased. Its size and its digest stay known.
+    ResponseBodyErased {
+        /// Of which attempt.
+        attempt_id: AttemptId,
+    },
 }
 
 /// What a delivery is to do.
@@ -110,6 +115,7 @@ impl cqrs_es::DomainEvent for Event {
             Self::AttemptRequested { .. } => "attempt_requested",
             Self::ExtraAttemptFailed { .. } => "extra_attempt_failed",
             Self::RequestWithdrawn { .. } => "request_withdrawn",
+            Self::ResponseBodyErased { .. } => "response_body_erased",
         }
         .to_owned()
     }

@@ -351,3 +351,55 @@ fn nothing_happens_to_an_unknown_delivery() {
         .when(record(attempt(1, true)))
         .then_expect_error(Error::NotFound);
 }
+
+fn erase(attempt_id: AttemptId) -> Command {
+    Command::EraseResponseBody { attempt_id }
+}
+
+#[test]
+fn what_came_back_is_erased_once_for_each_attempt_wherever_the_delivery_stands() {
+    let [first, second] = [1, 2].map(|bits| AttemptId::from_uuid(uuid::Uuid::from_u128(bits)));
+    let erased = |attempt_id| Event::ResponseBodyErased { attempt_id };
+    for (end, _) in ends() {
+        for given in [
+            vec![scheduled(Trigger::Publish)],
+            vec![scheduled(Trigger::Publish), end.clone()],
+            vec![scheduled(Trigger::Publish), end, requested(1)],
+        ] {
+            framework()
+                .given(given.clone())
+                .when(erase(first))
+                .then_expect_events(vec![erased(first)]);
+            let given = [given, vec![erased(first)]].concat();
+            framework()
+                .given(given.clone())
+                .when(erase(first))
+                .then_expect_events(vec![]);
+            framework()
+                .given(given)
+                .when(erase(second))
+                .then_expect_events(vec![erased(second)]);
+        }
+    }
+    framework()
+        .given_no_previous_events()
+        .when(erase(first))
+        .then_expect_error(Error::NotFound);
+}
+
+#[test]
+fn a_delivery_goes_on_whatever_of_it_is_erased() {
+    let failed = Event::AttemptFailed {
+        attempt: attempt(1, false),
+        next_attempt_at: at(6),
+    };
+    let erased = Event::ResponseBodyErased {
+        attempt_id: AttemptId::default(),
+    };
+    framework()
+        .given(vec![scheduled(Trigger::Publish), failed, erased])
+        .when(record(attempt(2, true)))
+        .then_expect_events(vec![Event::Succeeded {
+            attempt: attempt(2, true),
+        }]);
+}

@@ -8,6 +8,8 @@ use super::Accepted;
 pub enum Event {
     /// It was taken, for good. Its body lies beside the events, under the message's id.
     Accepted(Accepted),
+    /// Somebody had its body erased. What it was, its size and its digest stay known.
+    BodyErased,
 }
 
 /// What a publisher gave so that a repetition is recognised.
@@ -23,6 +25,7 @@ impl cqrs_es::DomainEvent for Event {
     fn event_type(&self) -> String {
         match self {
             Self::Accepted(_) => "accepted",
+            Self::BodyErased => "body_erased",
         }
         .to_owned()
     }

@@ -98,3 +98,37 @@ fn a_body_over_the_limit_is_refused() {
             bytes: BODY_BYTES_MAX as u64 + 1,
         });
 }
+
+#[test]
+fn a_body_is_erased_once() {
+    let accepted = Event::Accepted(Accepted::default());
+    TestFramework::<Message>::with(())
+        .given(vec![accepted.clone()])
+        .when(Command::EraseBody)
+        .then_expect_events(vec![Event::BodyErased]);
+    TestFramework::<Message>::with(())
+        .given(vec![accepted, Event::BodyErased])
+        .when(Command::EraseBody)
+        .then_expect_events(vec![]);
+}
+
+#[test]
+fn what_was_never_accepted_has_no_body() {
+    TestFramework::<Message>::with(())
+        .given_no_previous_events()
+        .when(Command::EraseBody)
+        .then_expect_error(Error::NotFound);
+}
+
+#[test]
+fn an_erased_message_stays_its_tenants() {
+    let mut message = Message::default();
+    assert_eq!(message.tenant_id(), None);
+    let tenant_id: TenantId = "acme".parse().unwrap();
+    message.apply(Event::Accepted(Accepted {
+        tenant_id: tenant_id.clone(),
+        ..Accepted::default()
+    }));
+    message.apply(Event::BodyErased);
+    assert_eq!(message.tenant_id(), Some(&tenant_id));
+}

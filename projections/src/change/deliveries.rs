@@ -62,6 +62,9 @@ pub(super) fn changes(
         E::Cancelled { .. } => (standing(Status::Cancelled, true), None),
         E::AttemptRequested { at, .. } => (None, Some(*at)),
         E::RequestWithdrawn { .. } => (None, None),
+        E::ResponseBodyErased { attempt_id } => {
+            return changes.push(Change::EraseResponseBody { id: *attempt_id });
+        }
     };
     changes.push(Change::UpdateDelivery(Box::new(DeliveryProgress {
         id,
@@ -107,6 +110,7 @@ fn attempt_row(id: DeliveryId, tenant_id: &TenantId, attempt: &Attempt) -> Chang
         response: attempt.response.as_ref().map(|response| ResponseRow {
             status: response.status,
             headers: response.headers.clone(),
+            body_bytes: response.body_bytes,
             body_truncated: response.body_truncated,
         }),
         error: attempt.failure.clone(),

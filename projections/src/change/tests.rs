@@ -420,6 +420,7 @@ fn logged(status: u16) -> Change {
         response: Some(ResponseRow {
             status,
             headers: BTreeMap::from([("server".to_owned(), "x".to_owned())]),
+            body_bytes: 2,
             body_truncated: true,
         }),
         error: failure(status),
@@ -596,6 +597,19 @@ fn a_recovery_has_a_row_that_tells_how_far_it_is() {
         };
         assert_eq!(of_recovery(event), [end]);
     }
+}
+
+#[test]
+fn erasing_takes_bytes_away_and_leaves_rows_as_they_are() {
+    assert_eq!(
+        changes(&message_id().to_string(), message::Event::BodyErased),
+        [Change::EraseMessageBody { id: message_id() }]
+    );
+    let attempt_id = id("att", 5);
+    assert_eq!(
+        of_delivery(delivery::Event::ResponseBodyErased { attempt_id }),
+        [Change::EraseResponseBody { id: attempt_id }]
+    );
 }
 
 #[test]

@@ -28,8 +28,11 @@ pub enum Difference {
 /// none.
 pub(super) fn events(
     source: Option<StoredEvent>,
-    target: Option<StoredEvent>,
+    mut target: Option<StoredEvent>,
 ) -> Result<Option<StoredEvent>, Difference> {
+    if let (Some(ours), Some(theirs)) = (&source, &mut target) {
+        forget_erased(&ours.body, &mut theirs.body);
+    }
     match (source, target) {
         (None, None) => Ok(None),
         (Some(ours), Some(theirs)) if ours == theirs => Ok(Some(ours)),
@@ -41,6 +44,14 @@ pub(super) fn events(
         }
         (Some(ours), _) => Err(missing(name(&ours), Side::Target)),
         (None, Some(theirs)) => Err(missing(name(&theirs), Side::Source)),
+    }
+}
+
+/// What was erased in the source after it had been copied is still in the target, which erases it
+/// itself in its time. That is no difference; a body that only the source has is one.
+pub(super) fn forget_erased<T>(source: &Option<T>, target: &mut Option<T>) {
+    if source.is_none() {
+        *target = None;
     }
 }
 

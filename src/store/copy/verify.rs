@@ -161,6 +161,7 @@ impl Comparison<'_> {
                 "tenant",
                 page,
                 |row: &TenantRow| row.id.clone(),
+                |_, _| {},
                 Views::tenants,
             );
             let tenants = tenants.await?;
@@ -184,6 +185,7 @@ impl Comparison<'_> {
             &kind("token"),
             false,
             |row: &TokenRow| row.id,
+            |_, _| {},
             async |views, page| views.tokens(tenant, page).await,
         )
         .await?;
@@ -191,6 +193,7 @@ impl Comparison<'_> {
             &kind("message"),
             true,
             |message: &Message| message.row.id,
+            |ours, theirs| compare::forget_erased(&ours.body, &mut theirs.body),
             async |views, page| views.messages(tenant, page).await,
         )
         .await?;
@@ -199,6 +202,7 @@ impl Comparison<'_> {
             &kind("delivery"),
             true,
             |row: &DeliveryRow| row.id,
+            |_, _| {},
             async |views, page| views.deliveries(tenant, &all, page).await,
         )
         .await?;
@@ -207,6 +211,7 @@ impl Comparison<'_> {
             &kind("attempt"),
             true,
             |attempt: &LoggedAttempt| attempt.row.id,
+            |ours, theirs| compare::forget_erased(&ours.response_body, &mut theirs.response_body),
             async |views, page| views.attempts(tenant, &all, page).await,
         )
         .await
@@ -218,6 +223,7 @@ impl Comparison<'_> {
         kind: &str,
         is_counted: bool,
         id: impl Fn(&Row) -> Id,
+        forget: impl Fn(&Row, &mut Row),
         ask: impl AsyncFn(&Views, Page<Id>) -> Result<Rows<Row, Id>, Error>,
     ) -> Result<(), CopyError> {
         let mut after = None;
@@ -226,7 +232,7 @@ impl Comparison<'_> {
                 limit: LIMIT_MAX,
                 after,
             };
-            let rows = self.page(kind, page, &id, &ask).await?;
+            let rows = self.page(kind, page, &id, &forget, &ask).await?;
             if is_counted {
                 self.found.rows += rows.rows.len() as u64;
                 let total = self.rows_expected.max(self.found.rows);
@@ -239,16 +245,21 @@ impl Comparison<'_> {
         }
     }
 
-    /// Compares a page, and gives it; it goes on as long as one side does.
+    /// Compares a page, and gives it; it goes on as long as one side does. What need not be the same
+    /// is forgotten before, row by row.
     async fn page<Row: PartialEq, Id: Ord + Display + Clone>(
         &self,
         kind: &str,
         page: Page<Id>,
         id: impl Fn(&Row) -> Id,
+        forget: impl Fn(&Row, &mut Row),
         ask: impl AsyncFn(&Views, Page<Id>) -> Result<Rows<Row, Id>, Error>,
     ) -> Result<Rows<Row, Id>, CopyError> {
         let (ours, theirs) = tokio::join!(ask(&self.source, page.clone()), ask(&self.target, page));
-        let (ours, theirs) = both(ours, theirs)?;
+        let (ours, mut theirs) = both(ours, theirs)?;
+        for (ours, theirs) in ours.rows.iter().zip(&mut theirs.rows) {
+            forget(ours, theirs);
+        }
         compare::rows(kind, id, &ours.rows, &theirs.rows)?;
         Ok(Rows {
             next: ours.next.or(theirs.next),

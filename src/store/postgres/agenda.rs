@@ -14,7 +14,7 @@ use sqlx::postgres::PgRow;
 
 use super::{
     Postgres,
-    ask::Value::{Id, Number, OptionalId, OptionalText, Text},
+    ask::Value::{Id, Number, OptionalId, OptionalText, Text, Texts},
     reads::limit,
     rows,
 };
@@ -65,6 +65,46 @@ impl Agenda for Postgres {
         ];
         let read = |row: &PgRow| Ok(rows::id(row, "id", DeliveryId::from_uuid)?.to_string());
         self.asker.list(sql, &values, read).await
+    }
+
+    async fn queued_ids(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        after: Option<&str>,
+        queues: u32,
+        each: u32,
+    ) -> Result<Vec<String>, Error> {
+        let values = [
+            Text(tenant.as_str()),
+            Id(webhook.uuid()),
+            OptionalText(after),
+            Number(queues.into()),
+            Number(each.into()),
+        ];
+        let read = |row: &PgRow| Ok(rows::id(row, "id", DeliveryId::from_uuid)?.to_string());
+        self.asker
+            .list(sql!("select_queued_ids"), &values, read)
+            .await
+    }
+
+    async fn ids_of_queues(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        queues: &[String],
+        each: u32,
+    ) -> Result<Vec<String>, Error> {
+        let values = [
+            Text(tenant.as_str()),
+            Id(webhook.uuid()),
+            Texts(queues),
+            Number(each.into()),
+        ];
+        let read = |row: &PgRow| Ok(rows::id(row, "id", DeliveryId::from_uuid)?.to_string());
+        self.asker
+            .list(sql!("select_ids_of_queues"), &values, read)
+            .await
     }
 
     async fn recoverable(

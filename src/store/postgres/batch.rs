@@ -8,33 +8,17 @@ use hookledger_projections::{
     Change, DeliveryProgress,
     rows::{AttemptRow, DeliveryRow, MessageRow},
 };
-use sqlx::{Postgres, postgres::PgArguments, query::Query};
 use uuid::Uuid;
 
-use super::notices::Announcements;
+use super::{
+    claims::{Wishes, idempotency_key},
+    notices::Announcements,
+    outcomes::Outcomes,
+};
 use crate::store::{
     Error,
     commit::{Commit, EventRow},
 };
-
-/// A table's new or changed rows, a column each.
-macro_rules! columns {
-    ($($(#[$doc:meta])* $table:ident { $($column:ident: $type:ty),+ $(,)? })+) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Default)]
-        pub(super) struct $table<'a> { $(pub(super) $column: Vec<$type>),+ }
-
-        impl<'a> $table<'a> {
-            /// Binds every column, in their order.
-            pub(super) fn bind<'q>(
-                &'q self,
-                query: Query<'q, Postgres, PgArguments>,
-            ) -> Query<'q, Postgres, PgArguments> {
-                query$(.bind(&self.$column))+
-            }
-        }
-    )+};
-}
 
 type Time = DateTime<Utc>;
 
@@ -65,46 +49,13 @@ columns! {
         tenant_id: &'a str, id: Uuid, delivery_id: Uuid, message_id: Uuid, webhook_id: Uuid,
         webhook_version: i64, topic: &'a str, number: i64, trigger: &'a str, started_at: Time,
         duration_ms: i64, url: &'a str, response_status: Option<i32>,
-        response_headers: Option<String>, body_truncated: bool, error_code: Option<&'a str>,
-        error_message: Option<&'a str>,
+        response_headers: Option<String>, response_body_bytes: i64, body_truncated: bool,
+        error_code: Option<&'a str>, error_message: Option<&'a str>,
     }
     Events {
         aggregate_type: &'a str, aggregate_id: &'a str, sequence: i64, event_type: &'a str,
         event_version: &'a str, payload: &'a str, metadata: &'a str, tenant_id: &'a str,
         recorded_at: Time,
-    }
-    /// How the attempts at each webhook ended: whether one succeeded, and when the first failed since.
-    Outcomes { tenant_id: &'a str, id: Uuid, is_reset: bool, failing_since: Option<Time> }
-    /// Places in streams that commits want to take, each with the place of its commit.
-    Places { aggregate_type: &'a str, aggregate_id: &'a str, sequence: i64, commit: i64 }
-    /// Idempotency keys that commits want to take, likewise.
-    Keys { tenant_id: &'a str, key: &'a str, commit: i64 }
-}
-
-/// What commits want to take that only one can have.
-#[derive(Debug, Default)]
-pub(super) struct Claims<'a> {
-    pub(super) places: Places<'a>,
-    pub(super) keys: Keys<'a>,
-}
-
-impl<'a> Claims<'a> {
-    pub(super) fn of(commits: impl Iterator<Item = &'a Commit>) -> Self {
-        let mut claims = Self::default();
-        for (commit, events) in (0..).zip(commits.map(|commit| &commit.events)) {
-            for event in events {
-                claims.places.aggregate_type.push(event.aggregate_type);
-                claims.places.aggregate_id.push(&event.aggregate_id);
-                claims.places.sequence.push(event.sequence.cast_signed());
-                claims.places.commit.push(commit);
-                if let Some((tenant, key)) = idempotency_key(event) {
-                    claims.keys.tenant_id.push(tenant);
-                    claims.keys.key.push(key);
-                    claims.keys.commit.push(commit);
-                }
-            }
-        }
-        claims
     }
 }
 
@@ -112,6 +63,7 @@ impl<'a> Claims<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Batch<'a> {
     pub(super) expectations: Expectations<'a>,
+    pub(super) wishes: Wishes<'a>,
     pub(super) bodies: Bodies<'a>,
     pub(super) messages: Messages<'a>,
     pub(super) deliveries: Deliveries<'a>,
@@ -139,6 +91,7 @@ impl<'a> Batch<'a> {
         for (place, commit) in commits.enumerate() {
             if batch.claim(commit) {
                 batch.add(commit)?;
+                batch.wishes.add(commit, place)?;
             } else {
                 batch.late.push(place);
             }
@@ -260,16 +213,6 @@ pub(super) fn expectation(commit: &Commit) -> Option<(&str, u64)> {
     ))
 }
 
-fn idempotency_key(event: &EventRow) -> Option<(&str, &str)> {
-    event.changes.iter().find_map(|change| match change {
-        Change::InsertMessage(row) => {
-            let key = row.idempotency.as_ref()?;
-            Some((row.tenant_id.as_str(), key.key.as_str()))
-        }
-        _ => None,
-    })
-}
-
 /// Under which id the body that an event brings along is kept: that of the message or the attempt.
 fn body_id(event: &EventRow) -> Result<Uuid, Error> {
     let id = event.changes.iter().find_map(|change| match change {
@@ -388,6 +331,8 @@ impl<'a> Attempts<'a> {
         self.response_status
             .push(response.map(|response| response.status.into()));
         self.response_headers.push(headers.transpose()?);
+        self.response_body_bytes
+            .push(response.map_or(0, |response| response.body_bytes.cast_signed()));
         self.body_truncated
             .push(response.is_some_and(|response| response.body_truncated));
         self.error_code.push(error.map(|error| error.code.as_str()));

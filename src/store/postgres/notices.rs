@@ -16,7 +16,7 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use super::{ACQUIRE_TIMEOUT, append::in_time};
+use super::{ACQUIRE_TIMEOUT, session::in_time};
 use crate::store::{Error, commit::EventRow};
 
 /// The channel of all nodes on one database.

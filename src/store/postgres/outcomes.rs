@@ -3,7 +3,12 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::batch::Outcomes;
+columns! {
+    /// How the attempts at each webhook ended: whether one succeeded, and when the first failed since.
+    Outcomes {
+        tenant_id: &'a str, id: Uuid, is_reset: bool, failing_since: Option<DateTime<Utc>>,
+    }
+}
 
 impl<'a> Outcomes<'a> {
     /// Notes an outcome after those before it. A batch has few webhooks, and mostly the same in turn.

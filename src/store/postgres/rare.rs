@@ -6,6 +6,7 @@ use hookledger_projections::{
     rows::{RecoveryRow, TenantRow, TokenRow, WebhookRow},
 };
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
+use uuid::Uuid;
 
 /// Carries out one change that an event of `tenant` causes.
 pub(super) async fn apply(
@@ -36,6 +37,8 @@ pub(super) async fn apply(
             .bind(row.name.as_str())
             .bind(&row.description),
         Change::DeleteTopic { name } => sqlx::query(sql!("delete_topic")).bind(name.as_str()),
+        Change::EraseMessageBody { id } => erase_body(tenant, id.uuid()),
+        Change::EraseResponseBody { id } => erase_body(tenant, id.uuid()),
         Change::InsertWebhook(row) => return insert_webhook(connection, row).await,
         Change::InsertRecovery(row) => return insert_recovery(connection, row).await,
         Change::AdvanceRecovery { id, requested } => sqlx::query(sql!("advance_recovery"))
@@ -54,6 +57,10 @@ pub(super) async fn apply(
         other => return change_webhook(connection, tenant, other).await,
     };
     run(connection, statement).await
+}
+
+fn erase_body(tenant: &str, id: Uuid) -> Query<'_, Postgres, PgArguments> {
+    sqlx::query(sql!("erase_body")).bind(tenant).bind(id)
 }
 
 async fn insert_tenant(connection: &mut PgConnection, row: &TenantRow) -> Result<(), sqlx::Error> {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use cqrs_es::persist::SerializedEvent;
 use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
@@ -24,7 +25,10 @@ use super::{
     writer::Task,
 };
 use crate::store::{
-    Commit, Error, LoggedAttempt, Message, StoredEvent, engine::Engine, views::PAGE_BODY_BYTES_MAX,
+    Commit, Error, LoggedAttempt, Message, StoredEvent,
+    engine::Engine,
+    erasure::{Mark, Step},
+    views::PAGE_BODY_BYTES_MAX,
 };
 
 impl Postgres {
@@ -92,6 +96,19 @@ impl Engine for Postgres {
             .unwrap_or_else(|_| Err(Error::unavailable("the ledger's writers have stopped")))
     }
 
+    async fn erase_bodies(
+        &self,
+        before: DateTime<Utc>,
+        after: Option<Mark>,
+    ) -> Result<Step, Error> {
+        self.erase_step(before, after).await
+    }
+
+    async fn finish_erasing(&self) -> Result<(), Error> {
+        self.eraser.lock().await.close().await;
+        Ok(())
+    }
+
     async fn check_writable(&self) -> Result<(), Error> {
         let read = |row: &PgRow| Ok(row.try_get::<bool, _>(0)?);
         match self.asker.one(sql!("is_writable"), &[], read).await? {
@@ -108,6 +125,7 @@ impl Engine for Postgres {
             let _ = self.tasks.send(Task::Close).await;
         }
         while writers.join_next().await.is_some() {}
+        self.eraser.lock().await.close().await;
         if let Some(connection) = self.holder.lock().await.take() {
             // The server lets go of the lock, too, when it finds the connection gone.
             let _ = connection.close().await;
@@ -279,6 +297,17 @@ impl Engine for Postgres {
         let found = self.asker.built(build).await?;
         let rows = found.iter().map(rows::delivery).collect::<Result<_, _>>()?;
         Ok(Rows::cut(rows, page.limit, |row: &DeliveryRow| row.id))
+    }
+
+    async fn attempt(
+        &self,
+        tenant: &TenantId,
+        id: AttemptId,
+    ) -> Result<Option<LoggedAttempt>, Error> {
+        let values = [Text(tenant.as_str()), Id(id.uuid())];
+        self.asker
+            .one(sql!("select_attempt"), &values, rows::attempt)
+            .await
     }
 
     async fn attempts(

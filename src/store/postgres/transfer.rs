@@ -9,7 +9,7 @@ use super::{
     append::{self, Outcome},
     ask::Value::Number,
     batch::{Batch, Events},
-    rare, rows,
+    rare, rows, session,
 };
 use crate::store::{Commit, Error, StoredEvent, views::PAGE_BODY_BYTES_MAX};
 
@@ -68,8 +68,8 @@ impl Postgres {
         if holder.is_some() {
             return Ok(());
         }
-        let options = self.connect.clone().options(append::SESSION);
-        let mut connection = append::in_time(PgConnection::connect_with(&options)).await?;
+        let options = self.connect.clone().options(session::SETTINGS);
+        let mut connection = session::in_time(PgConnection::connect_with(&options)).await?;
         for _ in 0..HOLD.0 {
             let is_held: bool = sqlx::query_scalar(sql!("hold_appends"))
                 .bind(APPEND_LOCK)

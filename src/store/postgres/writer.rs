@@ -18,7 +18,8 @@ use tokio::{
 
 use super::{
     append::{Append, Outcome},
-    batch::{Batch, Claims, expectation},
+    batch::{Batch, expectation},
+    claims::Claims,
 };
 use crate::{
     metrics::Metrics,
@@ -157,6 +158,11 @@ async fn write(append: &mut Append, mut waiting: Vec<Waiting>, metrics: &Metrics
                     expectation(commit).is_some_and(|(tenant, generation)| {
                         tenants.contains(&(tenant.to_owned(), generation))
                     })
+                });
+            }
+            Ok((Outcome::Unfit(places), _)) => {
+                take(&mut waiting, &mut refused, Error::Stale, |place, _| {
+                    places.contains(&place)
                 });
             }
             Err(error) => return fail(waiting, refused, &error),

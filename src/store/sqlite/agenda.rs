@@ -66,6 +66,42 @@ impl Agenda for Sqlite {
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 
+    async fn queued_ids(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        after: Option<&str>,
+        queues: u32,
+        each: u32,
+    ) -> Result<Vec<String>, Error> {
+        let rows = sqlx::query(sql!("select_queued_ids"))
+            .bind(tenant.as_str())
+            .bind(webhook.to_string())
+            .bind(after)
+            .bind(i64::from(queues))
+            .bind(i64::from(each))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    }
+
+    async fn ids_of_queues(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        queues: &[String],
+        each: u32,
+    ) -> Result<Vec<String>, Error> {
+        let rows = sqlx::query(sql!("select_ids_of_queues"))
+            .bind(tenant.as_str())
+            .bind(webhook.to_string())
+            .bind(serde_json::to_string(queues)?)
+            .bind(i64::from(each))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    }
+
     async fn recoverable(
         &self,
         tenant: &TenantId,

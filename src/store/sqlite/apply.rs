@@ -101,6 +101,12 @@ pub(super) fn apply(
                 &completed_at.timestamp_millis(),
             ],
         ),
+        Change::EraseMessageBody { id } => {
+            run(sql!("erase_message_body"), &[&tenant, &id.to_string()])
+        }
+        Change::EraseResponseBody { id } => {
+            run(sql!("erase_response_body"), &[&tenant, &id.to_string()])
+        }
     }
 }
 
@@ -350,7 +356,8 @@ fn insert_attempt(connection: &Connection, row: &AttemptRow, position: i64) -> R
         row.webhook_id,
         &row.topic,
     )?;
-    let headers = match &row.response {
+    let response = row.response.as_ref();
+    let headers = match response {
         Some(response) => Some(serde_json::to_string(&response.headers)?),
         None => None,
     };
@@ -371,11 +378,10 @@ fn insert_attempt(connection: &Connection, row: &AttemptRow, position: i64) -> R
             row.started_at.timestamp_millis(),
             row.duration_ms.cast_signed(),
             row.url,
-            row.response.as_ref().map(|response| response.status),
+            response.map(|response| response.status),
             headers,
-            row.response
-                .as_ref()
-                .is_some_and(|response| response.body_truncated),
+            response.map_or(0, |response| response.body_bytes.cast_signed()),
+            response.is_some_and(|response| response.body_truncated),
             row.error.as_ref().map(|error| error.code.as_str()),
             row.error.as_ref().map(|error| &error.message),
         ],

@@ -4,6 +4,7 @@ use std::fmt::Display;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use cqrs_es::persist::SerializedEvent;
 use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
@@ -18,7 +19,10 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 
 use super::{Sqlite, filters, rows, writer::Task};
 use crate::store::{
-    Commit, Error, LoggedAttempt, Message, StoredEvent, engine::Engine, views::PAGE_BODY_BYTES_MAX,
+    Commit, Error, LoggedAttempt, Message, StoredEvent,
+    engine::Engine,
+    erasure::{Mark, Step},
+    views::PAGE_BODY_BYTES_MAX,
 };
 
 macro_rules! sql {
@@ -28,11 +32,11 @@ macro_rules! sql {
 }
 
 impl Sqlite {
-    pub(super) async fn ask(
+    pub(super) async fn ask<T>(
         &self,
         task: Task,
-        answer: oneshot::Receiver<Result<(), Error>>,
-    ) -> Result<(), Error> {
+        answer: oneshot::Receiver<Result<T, Error>>,
+    ) -> Result<T, Error> {
         self.tasks.try_send(task).map_err(|error| match error {
             TrySendError::Full(_) => Error::Busy,
             TrySendError::Closed(_) => Error::unavailable("the ledger is closed"),
@@ -110,6 +114,18 @@ impl Engine for Sqlite {
     async fn commit(&self, commit: Commit) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.ask(Task::Commit { commit, reply }, answer).await
+    }
+
+    async fn erase_bodies(
+        &self,
+        before: DateTime<Utc>,
+        after: Option<Mark>,
+    ) -> Result<Step, Error> {
+        self.erase_step(before, after).await
+    }
+
+    async fn finish_erasing(&self) -> Result<(), Error> {
+        self.empty_log().await
     }
 
     async fn check_writable(&self) -> Result<(), Error> {
@@ -297,6 +313,17 @@ impl Engine for Sqlite {
         let found = query.build().fetch_all(&self.readers).await?;
         let rows = found.iter().map(rows::delivery).collect::<Result<_, _>>()?;
         Ok(Rows::cut(rows, page.limit, |row: &DeliveryRow| row.id))
+    }
+
+    async fn attempt(
+        &self,
+        tenant: &TenantId,
+        id: AttemptId,
+    ) -> Result<Option<LoggedAttempt>, Error> {
+        let id = id.to_string();
+        let values = [tenant.as_str(), &id];
+        self.one(sql!("select_attempt"), &values, rows::attempt)
+            .await
     }
 
     async fn attempts(

@@ -224,6 +224,7 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<LoggedAttempt, Error> {
         Some(status) => Some(ResponseRow {
             status,
             headers: json(row, "response_headers")?,
+            body_bytes: number(row, "response_body_bytes")?,
             body_truncated: row.try_get("body_truncated")?,
         }),
         None => None,

@@ -268,6 +268,7 @@ fn attempt(row: &DeliveryRow, id: AttemptId, number: usize) -> AttemptRow {
         response: Some(ResponseRow {
             status,
             headers: std::collections::BTreeMap::new(),
+            body_bytes: 0,
             body_truncated: false,
         }),
         error: (status >= 300).then_some(failure),

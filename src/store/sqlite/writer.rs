@@ -1,11 +1,11 @@
 //! The one writer: joins the commits that wait into one transaction, so that they share a sync.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{apply::apply, recent};
+use super::{BUSY_TIMEOUT, apply::apply, erasure, recent};
 use crate::{
     metrics::Metrics,
     store::{
@@ -18,6 +18,8 @@ const INSERT_EVENT: &str = include_str!("../sql/sqlite/insert_event.sql");
 const INSERT_BODY: &str = include_str!("../sql/sqlite/insert_body.sql");
 const LAST_POSITION: &str = include_str!("../sql/sqlite/select_last_position.sql");
 const GENERATION: &str = include_str!("../sql/sqlite/generation.sql");
+const IS_TO_BE_SENT: &str = include_str!("../sql/sqlite/is_to_be_sent.sql");
+const CAN_BE_SENT: &str = include_str!("../sql/sqlite/can_be_sent.sql");
 
 /// The most commits of one transaction.
 const BATCH_COMMITS_MAX: usize = 256;
@@ -35,6 +37,15 @@ pub(super) enum Task {
     /// Append events of another ledger, each at its position.
     Import {
         events: Vec<(u64, Commit)>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Erase the bodies beside these events, and say how many they were.
+    Erase {
+        positions: Vec<i64>,
+        reply: oneshot::Sender<Result<u64, Error>>,
+    },
+    /// Take away what is left of erased bodies in the log.
+    EmptyLog {
         reply: oneshot::Sender<Result<(), Error>>,
     },
     /// Say whether a write would work.
@@ -64,6 +75,10 @@ pub(super) struct Writer {
     position: Option<i64>,
     /// Rows whose owners are noted and not moved yet, or a little more.
     recent: usize,
+    /// What is deleted is overwritten.
+    overwrites: bool,
+    /// Erased bodies may still stand in the log.
+    has_erased: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -73,6 +88,9 @@ impl Writer {
         Ok(Self {
             position: Some(position),
             recent: recent::count(&connection)?,
+            overwrites: false,
+            // Whoever had the file before may have come to no good end.
+            has_erased: true,
             connection,
             metrics,
         })
@@ -95,6 +113,8 @@ impl Writer {
                         batch.push(Waiting { commit, reply });
                     }
                     Task::Import { events, reply } => drop(reply.send(self.import(&events))),
+                    Task::Erase { positions, reply } => drop(reply.send(self.erase(&positions))),
+                    Task::EmptyLog { reply } => drop(reply.send(self.empty_log())),
                     Task::Check { reply } => drop(reply.send(self.check())),
                     Task::Close => is_open = false,
                 }
@@ -153,6 +173,8 @@ impl Writer {
             Error::Conflict => (batch.len(), Error::unavailable("unexpected conflict")),
             other => (batch.len(), other),
         };
+        let erases = batch.iter().any(|waiting| waiting.commit.erases());
+        self.prepare(erases).map_err(|error| (batch.len(), error))?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -175,6 +197,7 @@ impl Writer {
     /// One transaction. On failure nothing is written.
     fn import(&mut self, events: &[(u64, Commit)]) -> Result<(), Error> {
         self.position = None;
+        self.prepare(events.iter().any(|(_, commit)| commit.erases()))?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -191,6 +214,38 @@ impl Writer {
         transaction.commit()?;
         self.position = Some(last);
         self.recent = recent;
+        Ok(())
+    }
+
+    /// Before a transaction: says whether it erases bodies.
+    fn prepare(&mut self, erases: bool) -> Result<(), Error> {
+        if self.overwrites != erases {
+            erasure::overwrite(&self.connection, erases)?;
+            self.overwrites = erases;
+        }
+        self.has_erased |= erases;
+        Ok(())
+    }
+
+    /// One transaction. On failure nothing is erased.
+    fn erase(&mut self, positions: &[i64]) -> Result<u64, Error> {
+        self.prepare(true)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let erased = erasure::erase(&transaction, positions)?;
+        transaction.commit()?;
+        Ok(erased)
+    }
+
+    fn empty_log(&mut self) -> Result<(), Error> {
+        if self.has_erased {
+            // Nobody who wants to publish waits for somebody who reads; the next time will do.
+            self.connection.busy_timeout(Duration::ZERO)?;
+            let is_empty = erasure::empty_log(&self.connection);
+            self.connection.busy_timeout(BUSY_TIMEOUT)?;
+            self.has_erased = !is_empty?;
+        }
         Ok(())
     }
 
@@ -220,6 +275,7 @@ fn settle_if_many(connection: &Connection, recent: usize) -> Result<usize, Error
 
 fn append(connection: &Connection, commit: &Commit, position: &mut i64) -> Result<(), Error> {
     check_generation(connection, commit)?;
+    check_bodies(connection, commit)?;
     for event in &commit.events {
         *position += 1;
         insert_event(connection, commit, event, *position)?;
@@ -243,6 +299,28 @@ fn check_generation(connection: &Connection, commit: &Commit) -> Result<(), Erro
     } else {
         Err(Error::Stale)
     }
+}
+
+/// What is still to be sent keeps its body, and what has none any more is not to be sent.
+fn check_bodies(connection: &Connection, commit: &Commit) -> Result<(), Error> {
+    let Some(tenant) = &commit.tenant else {
+        return Ok(());
+    };
+    let is_true = |sql: &str, id: String| -> Result<bool, Error> {
+        let mut statement = connection.prepare_cached(sql)?;
+        Ok(statement.query_row([tenant.as_str(), &id], |row| row.get(0))?)
+    };
+    for id in &commit.ended_messages {
+        if is_true(IS_TO_BE_SENT, id.to_string())? {
+            return Err(Error::Stale);
+        }
+    }
+    for id in &commit.sendable_deliveries {
+        if !is_true(CAN_BE_SENT, id.to_string())? {
+            return Err(Error::Stale);
+        }
+    }
+    Ok(())
 }
 
 fn insert_event(

@@ -12,11 +12,7 @@ use hookledger_domain::{
     webhook::{self, DisableReason, Webhook},
 };
 
-use super::{
-    TenantActor,
-    intake::Intake,
-    messages::{DisablingDone, FannedOut},
-};
+use super::{TenantActor, intake::Intake, messages::DisablingDone};
 use crate::{
     store::{self, Stream},
     tenants::{
@@ -132,8 +128,8 @@ async fn disable(intake: &Intake, verdict: Verdict) -> Result<(), Error> {
         })),
         ..notice(intake, verdict, &name)?
     };
-    let FannedOut { items, generation } = intake.fan_out(vec![item]).await?;
-    let accepted = intake.accept_all(FannedOut { items, generation }).await;
+    let fanned_out = intake.fan_out(vec![item]).await?;
+    let accepted = intake.accept_all(fanned_out).await;
     let result = match accepted.into_iter().next() {
         Some(Err(Failed::Store(store::Error::Stale | store::Error::Conflict))) => {
             Err(Error::Unavailable)

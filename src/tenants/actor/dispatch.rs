@@ -40,7 +40,6 @@ impl TenantActor {
                 addr.do_send(Loaded {
                     epoch,
                     webhook: id,
-                    load,
                     entries,
                 });
             });
@@ -51,7 +50,7 @@ impl TenantActor {
         if let Some(wake_at) = lane.wake_at(now).filter(|wake_at| *wake_at > now) {
             self.wakes.insert((wake_at, id));
             self.wake_of.insert(id, wake_at);
-        } else if lane.is_idle() && lane.is_empty() {
+        } else if lane.is_idle(now) && lane.is_empty() {
             self.lanes.remove(&id);
         }
         self.set_timer(ctx);

@@ -19,7 +19,7 @@ use crate::{
         Error,
         accept::{Failed, Prepared},
         attempt::Ended,
-        lane::{Entry, Load},
+        lane::Entry,
         publish::Published,
         slots::Slot,
     },
@@ -80,6 +80,8 @@ pub(super) struct FanOutAgain {
 pub(super) struct FannedOut {
     pub(super) items: Vec<(Prepared, FanOut)>,
     pub(super) generation: u64,
+    /// Some of them go to webhooks that want order.
+    pub(super) is_ordered: bool,
 }
 
 /// What this node holds may have changed, or its lease is good again.
@@ -185,7 +187,6 @@ pub(super) struct Broken;
 pub(super) struct Loaded {
     pub(super) epoch: Option<u64>,
     pub(super) webhook: WebhookId,
-    pub(super) load: Load,
     pub(super) entries: Result<Vec<Entry>, store::Error>,
 }
 

@@ -108,7 +108,7 @@ pub(super) async fn read_due(
         .map_err(|_| store::Error::Busy)?;
     let streams = shared
         .ledger
-        .load_due::<Delivery>(tenant, webhook, load.only_tests, load.limit)
+        .load_agenda::<Delivery>(tenant, webhook, &load)
         .await?;
     Ok(streams
         .into_iter()

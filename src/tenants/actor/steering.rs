@@ -66,6 +66,10 @@ impl Handler<Refreshed> for TenantActor {
         };
         let now = self.shared.clock.now();
         for (id, stream) in found {
+            // One that is being accepted is offered; one that is under way comes back.
+            if self.elsewhere.contains(&id) {
+                continue;
+            }
             let webhook = stream.state.webhook_id();
             let queue = stream.state.queue().map(str::to_owned);
             let fresh = stream.state.due_at().is_some().then_some(Entry {

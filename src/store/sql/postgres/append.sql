@@ -56,23 +56,26 @@ WITH stale AS MATERIALIZED (
 ), new_attempts AS (
     INSERT INTO attempts (tenant_id, id, delivery_id, message_id, webhook_id, webhook_version, topic,
                           number, trigger, started_at, duration_ms, url, response_status,
-                          response_headers, body_truncated, error_code, error_message)
+                          response_headers, response_body_bytes, body_truncated, error_code,
+                          error_message)
     SELECT x.tenant_id, x.id, x.delivery_id, x.message_id, x.webhook_id, x.webhook_version, x.topic,
            x.number, x.trigger, x.started_at, x.duration_ms, x.url, x.response_status,
-           x.response_headers::json, x.body_truncated, x.error_code, x.error_message
+           x.response_headers::json, x.response_body_bytes, x.body_truncated, x.error_code,
+           x.error_message
       FROM go, unnest($43::text[], $44::uuid[], $45::uuid[], $46::uuid[], $47::uuid[], $48::bigint[],
                       $49::text[], $50::bigint[], $51::text[], $52::timestamptz[], $53::bigint[],
-                      $54::text[], $55::integer[], $56::text[], $57::boolean[], $58::text[],
-                      $59::text[])
+                      $54::text[], $55::integer[], $56::text[], $57::bigint[], $58::boolean[],
+                      $59::text[], $60::text[])
                AS x (tenant_id, id, delivery_id, message_id, webhook_id, webhook_version, topic,
                      number, trigger, started_at, duration_ms, url, response_status,
-                     response_headers, body_truncated, error_code, error_message)
+                     response_headers, response_body_bytes, body_truncated, error_code,
+                     error_message)
     RETURNING 1
 ), failing AS (
     UPDATE webhooks w
        SET failing_since = CASE WHEN x.is_reset THEN x.failing_since
                                 ELSE coalesce(w.failing_since, x.failing_since) END
-      FROM go, unnest($60::text[], $61::uuid[], $62::boolean[], $63::timestamptz[])
+      FROM go, unnest($61::text[], $62::uuid[], $63::boolean[], $64::timestamptz[])
                AS x (tenant_id, id, is_reset, failing_since)
      WHERE w.tenant_id = x.tenant_id AND w.id = x.id
        AND CASE WHEN x.is_reset THEN w.failing_since IS DISTINCT FROM x.failing_since
@@ -89,8 +92,8 @@ WITH stale AS MATERIALIZED (
                         metadata, tenant_id, recorded_at)
     SELECT x.aggregate_type, x.aggregate_id, x.sequence, x.event_type, x.event_version,
            x.payload::json, x.metadata::json, x.tenant_id, x.recorded_at
-      FROM turn, unnest($64::text[], $65::text[], $66::bigint[], $67::text[], $68::text[],
-                        $69::text[], $70::text[], $71::text[], $72::timestamptz[])
+      FROM turn, unnest($65::text[], $66::text[], $67::bigint[], $68::text[], $69::text[],
+                        $70::text[], $71::text[], $72::text[], $73::timestamptz[])
                  WITH ORDINALITY
                  AS x (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                        metadata, tenant_id, recorded_at, place)
@@ -98,7 +101,7 @@ WITH stale AS MATERIALIZED (
     RETURNING 1
 ), told AS MATERIALIZED (
     SELECT pg_notify('hookledger', x.notice)
-      FROM go, unnest($73::text[]) AS x (notice)
+      FROM go, unnest($74::text[]) AS x (notice)
 )
 SELECT (SELECT count(*) FROM new_events) AS events,
        (SELECT count(*) FROM told) AS told,

@@ -1,6 +1,6 @@
 -- The events of a stretch of positions with their bodies, as many as fit: positions rise with the
 -- place on disk, so a stretch is few blocks.
--- A body has the id of the message, or of the attempt that the event tells of.
+-- A body has the id of the message that was accepted, or of the attempt that the event tells of.
 SELECT x.*
   FROM (SELECT e.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type,
                e.event_version, e.payload::text AS payload, e.metadata::text AS metadata,
@@ -12,9 +12,10 @@ SELECT x.*
           FROM events e
                LEFT JOIN bodies b
                ON b.tenant_id = e.tenant_id
-                  AND b.id = CASE e.aggregate_type
-                      WHEN 'message' THEN substr(e.aggregate_id, 5)::uuid
-                      WHEN 'delivery'
+                  AND b.id = CASE
+                      WHEN e.aggregate_type = 'message' AND e.event_type = 'accepted'
+                      THEN substr(e.aggregate_id, 5)::uuid
+                      WHEN e.aggregate_type = 'delivery'
                       THEN substr(e.payload -> e.event_type -> 'attempt' ->> 'id', 5)::uuid
                   END
          WHERE e.position > $1 AND e.position <= $1 + $2) x

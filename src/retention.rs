@@ -1,0 +1,116 @@
+//! Erases the bodies of messages and answers that were kept long enough: in small steps with pauses
+//! between them, so that publishing and delivering hardly notice.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use hookledger_domain::clock::Clock;
+use tokio::task::JoinHandle;
+
+use crate::{
+    metrics::Metrics,
+    nodes::{Held, Partition},
+    store::{Erasure, Error},
+};
+
+/// So many times within the time for which bodies are kept it is looked for old ones, but not more
+/// often than once in the first time here, and not less than once in the second.
+const SWEEPS: u32 = 10;
+const BETWEEN_SWEEPS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+/// How long the first sweep waits for a server that has just started.
+const FIRST: Duration = BETWEEN_SWEEPS.0;
+/// A step is followed by a pause of so many times its own length: the rest of the time is for others.
+const PAUSE_FACTOR: u32 = 4;
+/// The shortest pause.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+/// Of the nodes on one database the one that holds this partition erases.
+const TURN: Partition = Partition(0);
+
+/// What it works with.
+pub struct Options {
+    /// Erases.
+    pub erasure: Erasure,
+    /// For how long bodies are kept.
+    pub keep: Duration,
+    /// Tells how old they are.
+    pub clock: Arc<dyn Clock>,
+    /// What this node holds.
+    pub held: Arc<Held>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Erases until it is stopped.
+pub struct Retention {
+    task: JoinHandle<()>,
+}
+
+impl Retention {
+    /// Starts, within a tokio runtime.
+    pub fn start(options: Options) -> Self {
+        Self {
+            task: tokio::spawn(run(options)),
+        }
+    }
+
+    /// Stops. A step that is under way is carried out wholly or not at all.
+    pub async fn stop(self) {
+        self.task.abort();
+        // Whether it was cut off or had ended by itself is all the same.
+        drop(self.task.await);
+    }
+}
+
+async fn run(options: Options) {
+    let every = between_sweeps(options.keep);
+    let mut wait = FIRST;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = every;
+        match sweep(&options).await {
+            Ok(0) => {}
+            Ok(erased) => tracing::info!(erased, "bodies that were kept long enough are erased"),
+            Err(error) => tracing::warn!(%error, "cannot erase old bodies now"),
+        }
+    }
+}
+
+fn between_sweeps(keep: Duration) -> Duration {
+    (keep / SWEEPS).clamp(BETWEEN_SWEEPS.0, BETWEEN_SWEEPS.1)
+}
+
+/// Goes once through the bodies, from the oldest on, as long as it is this node's turn; says how many
+/// were erased. What is still needed is passed by, and looked at by the next sweep again.
+async fn sweep(options: &Options) -> Result<u64, Error> {
+    let keep = TimeDelta::from_std(options.keep).unwrap_or(TimeDelta::MAX);
+    let Some(before) = options.clock.now().checked_sub_signed(keep) else {
+        return Ok(0);
+    };
+    let (mut erased, mut mark) = (0, None);
+    while options.held.epoch(TURN).is_some() {
+        let started = Instant::now();
+        let step = options.erasure.step(before, mark).await?;
+        options
+            .metrics
+            .bodies_erased_by_retention
+            .inc_by(step.erased);
+        erased += step.erased;
+        mark = step.next;
+        if mark.is_none() {
+            break;
+        }
+        tokio::time::sleep(pause_after(started.elapsed())).await;
+    }
+    options.erasure.finish().await?;
+    Ok(erased)
+}
+
+fn pause_after(step: Duration) -> Duration {
+    (step * PAUSE_FACTOR).max(PAUSE_MIN)
+}
+
+#[cfg(test)]
+mod tests;
