@@ -1,6 +1,7 @@
 //! What users, operators and receivers do, from end to end.
 
 mod access;
+mod answers;
 mod bad_input;
 mod bad_requests;
 mod by_hand;
