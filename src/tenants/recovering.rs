@@ -39,7 +39,7 @@ pub(super) async fn run(
     while is_wanted() {
         let worked = match first_of(shared, tenant).await {
             Ok(None) => return,
-            Ok(Some(mut work)) => work.to_end(shared, &is_wanted, &told).await,
+            Ok(Some(mut work)) => work.finish(shared, &is_wanted, &told).await,
             Err(error) => Err(error),
         };
         match worked {
@@ -102,7 +102,7 @@ async fn first_of(shared: &Shared, tenant: &TenantId) -> Result<Option<Work>, Er
 }
 
 impl Work {
-    async fn to_end(
+    async fn finish(
         &mut self,
         shared: &Shared,
         is_wanted: &impl Fn() -> bool,
