@@ -12,6 +12,7 @@ mod bodies;
 mod commands;
 mod directory;
 mod error;
+mod filtering;
 mod lane;
 mod live;
 mod publish;
@@ -102,6 +103,7 @@ pub(crate) struct Shared {
     catalogue: RwLock<Arc<Catalogue>>,
     slots: slots::Slots,
     bodies: bodies::Bodies,
+    filters: filtering::Permits,
     starts: Semaphore,
     loads: Semaphore,
     is_stopping: AtomicBool,
@@ -167,6 +169,7 @@ impl Tenants {
             schedule: options.schedule,
             limits: options.limits,
             metrics: options.metrics,
+            filters: filtering::Permits::new(&options.runtime),
             runtime: options.runtime,
             ids: Ids::default(),
             catalogue: RwLock::new(Arc::new(Catalogue::new([]))),

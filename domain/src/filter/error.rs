@@ -140,6 +140,12 @@ pub enum Failure {
     /// It is something else.
     #[error("gives a value of type {0}, not true or false")]
     NoBool(Kind),
+    /// The message has something that no text or number stands for.
+    #[error("the data {0}")]
+    Data(String),
+    /// An older version took the filter, and this one does not.
+    #[error("the filter cannot be used any more: {0}")]
+    Outdated(String),
     /// It takes too long.
     #[error(
         "takes too long with these data: more than {STEPS_MAX} steps, or {MESSAGE_STEPS_MAX} with the tenant's other filters"

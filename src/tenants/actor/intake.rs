@@ -10,7 +10,7 @@ use hookledger_domain::{
     message::{self, FanOut, Recipient},
     tenant::TenantId,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::{
     TenantActor,
@@ -21,6 +21,7 @@ use crate::{
     tenants::{
         Error, Shared,
         accept::{Failed, Fresh, Prepared, accept},
+        filtering::Filtering,
         publish::Published,
     },
 };
@@ -33,6 +34,7 @@ const FAN_OUTS_MAX: usize = 10;
 impl TenantActor {
     /// Decides who gets messages, and notes that their deliveries are being accepted.
     fn fan_out_all(&mut self, items: Vec<Prepared>) -> FannedOut {
+        let mut filtering = Filtering::default();
         let items: Vec<(Prepared, FanOut)> = items
             .into_iter()
             .map(|item| {
@@ -40,12 +42,14 @@ impl TenantActor {
                 let ids = fan_out.deliveries.iter().map(|to| to.delivery_id);
                 self.accepting += fan_out.deliveries.len();
                 self.elsewhere.extend(ids);
+                filtering.note(&fan_out, &self.webhooks);
                 (item, fan_out)
             })
             .collect();
         FannedOut {
             items,
             generation: self.generation,
+            filtering: filtering.into(),
         }
     }
 
@@ -86,6 +90,7 @@ impl Handler<Accept> for TenantActor {
         };
         let intake = Intake {
             shared: self.shared.clone(),
+            filter_turn: self.filter_turn.clone(),
             tenant: self.tenant.clone(),
             addr: ctx.address(),
             origin: message.origin,
@@ -159,6 +164,8 @@ impl Handler<Offer> for TenantActor {
 /// Brings the messages of one request into the store.
 struct Intake {
     shared: Arc<Shared>,
+    /// The tenant's filters are asked about one message after another.
+    filter_turn: Arc<Mutex<()>>,
     tenant: TenantId,
     addr: Addr<TenantActor>,
     origin: Origin,
@@ -166,12 +173,15 @@ struct Intake {
 
 impl Intake {
     async fn accept(&self, fanned_out: FannedOut) -> Accepted {
-        let generation = fanned_out.generation;
         let mut accepted = Accepted::with_capacity(fanned_out.items.len());
         let mut items = fanned_out.items.into_iter().peekable();
         while items.peek().is_some() {
-            let items: Vec<_> = items.by_ref().take(BATCH_COMMITS_MAX).collect();
-            accepted.extend(self.accept_chunk(FannedOut { items, generation }).await);
+            let chunk = FannedOut {
+                items: items.by_ref().take(BATCH_COMMITS_MAX).collect(),
+                generation: fanned_out.generation,
+                filtering: fanned_out.filtering.clone(),
+            };
+            accepted.extend(self.accept_chunk(chunk).await);
         }
         accepted
     }
@@ -229,12 +239,19 @@ impl Intake {
 
     /// Accepts messages side by side, so that they share the writer's transactions, and offers the
     /// lanes what is to be sent.
-    async fn accept_all(&self, fanned_out: FannedOut) -> Accepted {
+    async fn accept_all(&self, mut fanned_out: FannedOut) -> Accepted {
+        // Those whose filters say no are noted as being accepted, too.
         let recipients: Vec<Vec<Recipient>> = fanned_out
             .items
             .iter()
             .map(|(_, fan_out)| fan_out.deliveries.clone())
             .collect();
+        if !fanned_out.filtering.is_empty() {
+            let _turn = self.filter_turn.lock().await;
+            for (item, fan_out) in &mut fanned_out.items {
+                fanned_out.filtering.ask(&self.shared, item, fan_out).await;
+            }
+        }
         let generation = fanned_out.generation;
         let commits = fanned_out.items.into_iter().map(|(item, fan_out)| {
             accept(

@@ -1,6 +1,6 @@
 //! What a tenant's actor is told.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use actix::Message;
 use chrono::{DateTime, Utc};
@@ -17,6 +17,7 @@ use crate::{
     tenants::{
         Error,
         accept::{Failed, Prepared},
+        filtering::Filtering,
         lane::{Entry, Load},
         publish::Published,
         slots::Slot,
@@ -78,6 +79,8 @@ pub(super) struct FanOutAgain {
 pub(super) struct FannedOut {
     pub(super) items: Vec<(Prepared, FanOut)>,
     pub(super) generation: u64,
+    /// The receivers whose filters are still to be asked.
+    pub(super) filtering: Arc<Filtering>,
 }
 
 /// What this node holds may have changed, or its lease is good again.
