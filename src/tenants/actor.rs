@@ -18,7 +18,7 @@ use hookledger_domain::{
     ids::{DeliveryId, WebhookId},
     tenant::TenantId,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -52,6 +52,8 @@ pub(super) struct TenantActor {
     directory: Directory,
     /// Messages in the mailbox that count.
     waiting: Arc<AtomicUsize>,
+    /// Held while the tenant's filters are asked about a message.
+    filter_turn: Arc<Mutex<()>>,
     tasks: TaskTracker,
     /// Counts what has changed in the tenant. It is that of the webhooks and the suspension here.
     generation: u64,
@@ -116,6 +118,7 @@ impl TenantActor {
             shared,
             directory,
             waiting,
+            filter_turn: Arc::default(),
             tasks,
             generation: 0,
             webhooks: BTreeMap::new(),
