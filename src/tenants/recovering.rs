@@ -39,7 +39,7 @@ pub(super) async fn run(
     while is_wanted() {
         let worked = match first_of(shared, tenant).await {
             Ok(None) => return,
-            Ok(Some(mut work)) => work.to_end(shared, &is_wanted, &told).await,
+            Ok(Some(mut work)) => work.finish(shared, &is_wanted, &told).await,
             Err(error) => Err(error),
         };
         match worked {
@@ -102,7 +102,7 @@ async fn first_of(shared: &Shared, tenant: &TenantId) -> Result<Option<Work>, Er
 }
 
 impl Work {
-    async fn to_end(
+    async fn finish(
         &mut self,
         shared: &Shared,
         is_wanted: &impl Fn() -> bool,
@@ -143,7 +143,7 @@ impl Work {
         Ok(())
     }
 
-    /// Asks for some deliveries, in the order of their ids; for none at the end, which is noted.
+    /// Asks for some deliveries, in the order of their ids.
     async fn step(&mut self, shared: &Shared, ids: &[DeliveryId]) -> Result<Vec<Requested>, Error> {
         let now = shared.clock.now();
         let origin = Origin::system(self.tenant.clone(), "recover").because_of(self.id);
@@ -156,17 +156,20 @@ impl Work {
                 requested.push((id, stream));
             }
         }
-        let command = match ids.last() {
-            Some(through) => recovery::Command::Advance {
-                through: *through,
-                requested: requested.len() as u64,
-            },
-            None => recovery::Command::Complete,
-        };
-        let (id, stream) = (self.id, self.stream.clone());
-        let stream = decide(&mut commit, id, stream, command).await?;
+        let mut stream = self.stream.clone();
+        let advance = ids.last().map(|through| recovery::Command::Advance {
+            through: *through,
+            requested: requested.len() as u64,
+        });
+        // With the last of them, so that whoever sees one of them come can ask anew.
+        let is_last = ids.len() == self.left.len();
+        let complete = is_last.then_some(recovery::Command::Complete);
+        for command in [advance, complete].into_iter().flatten() {
+            let decided = decide(&mut commit, self.id, stream, command).await?;
+            stream = decided.ok_or(Error::Conflict)?;
+        }
         shared.ledger.commit(commit).await?;
-        self.stream = stream.ok_or(Error::Conflict)?;
+        self.stream = stream;
         Ok(requested)
     }
 

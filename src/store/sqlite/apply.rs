@@ -44,24 +44,8 @@ pub(super) fn apply(
         Change::PutTopic(row) => run(sql!("put_topic"), &[&row.name.as_str(), &row.description]),
         Change::DeleteTopic { name } => run(sql!("delete_topic"), &[&name.as_str()]),
         Change::InsertWebhook(row) => insert_webhook(connection, row),
-        Change::SetWebhookActive {
-            id,
-            is_active,
-            disabled_reason,
-            version,
-            updated_at,
-        } => run(
-            sql!("set_webhook_active"),
-            &[
-                &tenant,
-                &id.to_string(),
-                is_active,
-                &disabled_reason.map(DisableReason::as_str),
-                &version.cast_signed(),
-                &updated_at.timestamp_millis(),
-            ],
-        ),
-        Change::ConfigureWebhook { .. }
+        Change::SetWebhookActive { .. }
+        | Change::ConfigureWebhook { .. }
         | Change::SetWebhookSecrets { .. }
         | Change::DeleteWebhook { .. } => change_webhook(connection, tenant, change),
         Change::InsertMessage(row) => insert_message(connection, row, position),
@@ -70,37 +54,12 @@ pub(super) fn apply(
         Change::InsertAttempt(row) => insert_attempt(connection, row, position),
         Change::NoteOutcome {
             webhook_id,
-            failed_at: Some(failed_at),
-        } => run(
-            sql!("note_failure"),
-            &[
-                &tenant,
-                &webhook_id.to_string(),
-                &failed_at.timestamp_millis(),
-            ],
-        ),
-        Change::NoteOutcome {
-            webhook_id,
-            failed_at: None,
-        } => run(sql!("note_success"), &[&tenant, &webhook_id.to_string()]),
+            failed_at,
+        } => note_outcome(connection, tenant, *webhook_id, *failed_at),
         Change::InsertRecovery(row) => insert_recovery(connection, row),
-        Change::AdvanceRecovery { id, requested } => run(
-            sql!("advance_recovery"),
-            &[&tenant, &id.to_string(), &requested.cast_signed()],
-        ),
-        Change::EndRecovery {
-            id,
-            state,
-            completed_at,
-        } => run(
-            sql!("end_recovery"),
-            &[
-                &tenant,
-                &id.to_string(),
-                &state.as_str(),
-                &completed_at.timestamp_millis(),
-            ],
-        ),
+        Change::AdvanceRecovery { .. } | Change::EndRecovery { .. } => {
+            change_recovery(connection, tenant, change)
+        }
         Change::EraseMessageBody { id } => {
             run(sql!("erase_message_body"), &[&tenant, &id.to_string()])
         }
@@ -167,6 +126,27 @@ fn insert_webhook(connection: &Connection, row: &WebhookRow) -> Result<(), Error
 
 /// What changes in a webhook's row changes its version and time, too.
 fn change_webhook(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
+    if let Change::SetWebhookActive {
+        id,
+        is_active,
+        disabled_reason,
+        version,
+        updated_at,
+    } = change
+    {
+        return execute(
+            connection,
+            sql!("set_webhook_active"),
+            params![
+                tenant,
+                id.to_string(),
+                is_active,
+                disabled_reason.map(DisableReason::as_str),
+                version.cast_signed(),
+                updated_at.timestamp_millis(),
+            ],
+        );
+    }
     let (sql, id, value, version, updated_at): (_, _, Box<dyn ToSql>, _, _) = match change {
         Change::ConfigureWebhook {
             id,
@@ -313,6 +293,49 @@ fn update_delivery(
             last.error.as_ref().map(|error| &error.message),
         ],
     )
+}
+
+fn note_outcome(
+    connection: &Connection,
+    tenant: &str,
+    webhook: WebhookId,
+    failed_at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let id = webhook.to_string();
+    match millis(failed_at) {
+        Some(failed_at) => execute(
+            connection,
+            sql!("note_failure"),
+            params![tenant, id, failed_at],
+        ),
+        None => execute(connection, sql!("note_success"), params![tenant, id]),
+    }
+}
+
+fn change_recovery(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
+    match change {
+        Change::AdvanceRecovery { id, requested } => execute(
+            connection,
+            sql!("advance_recovery"),
+            params![tenant, id.to_string(), requested.cast_signed()],
+        ),
+        Change::EndRecovery {
+            id,
+            state,
+            completed_at,
+        } => execute(
+            connection,
+            sql!("end_recovery"),
+            params![
+                tenant,
+                id.to_string(),
+                state.as_str(),
+                completed_at.timestamp_millis()
+            ],
+        ),
+        // Nothing else changes a recovery's row.
+        _ => Ok(()),
+    }
 }
 
 fn insert_recovery(connection: &Connection, row: &RecoveryRow) -> Result<(), Error> {
