@@ -237,11 +237,10 @@ pub static TABLE: &[Definition] = &[
     Definition {
         name: "disable_after",
         value_name: "DURATION",
-        help: "Disable a webhook (failing) whose attempts have all failed for this long",
+        help: "Disable a webhook (failing) whose attempts have all failed for this long, 1s to 365d",
         fallback: Fallback::Value("5d"),
-        shown: Shown::Plainly,
-        is_list: false,
         set: |s, text| put(&mut s.disable_after, parse::disable_after(text)),
+        ..PLAIN
     },
     Definition {
         name: "max_in_flight",

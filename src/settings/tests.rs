@@ -63,6 +63,7 @@ fn the_defaults_are_those_of_the_contract() {
         ]
     );
     assert!((settings.retry_jitter - 0.2).abs() < f64::EPSILON);
+    assert_eq!(settings.disable_after, hours(5 * 24));
     assert_eq!(settings.max_in_flight, 1024);
     assert_eq!(settings.max_in_flight_per_tenant, 256);
     assert_eq!(settings.max_in_flight_per_webhook, 64);
@@ -141,6 +142,10 @@ fn every_bad_value_names_its_setting() {
         ("RETRY_JITTER", "1.01"),
         ("RETRY_JITTER", "-0.1"),
         ("RETRY_JITTER", "NaN"),
+        ("DISABLE_AFTER", "999ms"),
+        ("DISABLE_AFTER", "366d"),
+        ("DISABLE_AFTER", "0s"),
+        ("DISABLE_AFTER", "never"),
         ("MAX_IN_FLIGHT", "0"),
         ("MAX_IN_FLIGHT_PER_TENANT", "65537"),
         ("MAX_IN_FLIGHT_PER_WEBHOOK", "-1"),
@@ -157,6 +162,14 @@ fn every_bad_value_names_its_setting() {
             error.starts_with(&format!("{variable} (environment): ")),
             "{value}: {error}"
         );
+    }
+}
+
+#[test]
+fn the_bounds_of_a_duration_belong_to_it() {
+    for (text, seconds) in [("1s", 1), ("365d", 365 * 24 * 3600)] {
+        let loaded = from_variable("HOOKLEDGER_DISABLE_AFTER", text).unwrap();
+        assert_eq!(loaded.settings.disable_after, Duration::from_secs(seconds));
     }
 }
 
@@ -359,6 +372,31 @@ fn jwts_have_one_key() {
     ])
     .unwrap_err();
     assert!(error.to_string().contains("only one"), "{error}");
+}
+
+/// Each has one row, in the order of the table, with its default where that is a value.
+#[test]
+fn operators_find_every_setting_in_their_documents() {
+    let page = std::fs::read_to_string("docs/operations.md").unwrap();
+    let rows: Vec<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `HOOKLEDGER_")?.split_once("` | "))
+        .collect();
+    let found: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+    let expected: Vec<String> = TABLE
+        .iter()
+        .map(|definition| definition.name.to_ascii_uppercase())
+        .collect();
+    assert_eq!(found, expected);
+    for (definition, (name, rest)) in TABLE.iter().zip(rows) {
+        if let table::Fallback::Value(value) = definition.fallback {
+            let shown = match value {
+                "" => "empty | ".to_owned(),
+                value => format!("`{value}` | "),
+            };
+            assert!(rest.starts_with(&shown), "{name}: {rest}");
+        }
+    }
 }
 
 #[test]
