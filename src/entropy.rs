@@ -17,6 +17,7 @@ macro_rules! makers {
         impl Ids {
             $($(#[$doc])*
             pub fn $name(&self, now: DateTime<Utc>) -> hookledger_domain::ids::$id {
+                let now = finely(now);
                 let random = u128::from(rand::rng().next_u64()) << 64 | u128::from(rand::rng().next_u64());
                 // A panic elsewhere leaves the sequence as usable as before.
                 let mut sequence = self.sequence.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -37,6 +38,15 @@ makers! {
     attempt -> AttemptId;
     /// The id of a new token.
     token -> TokenId;
+    /// The id of a new recovery.
+    recovery -> RecoveryId;
+}
+
+/// The moment `now`, which is cut to milliseconds, with the part of the millisecond that has passed:
+/// so the ids that several nodes make one after the other rise, too.
+fn finely(now: DateTime<Utc>) -> DateTime<Utc> {
+    let passed = (Utc::now() - now).num_nanoseconds().unwrap_or(0);
+    now + chrono::Duration::nanoseconds(passed.clamp(0, 999_999))
 }
 
 /// 32 random bytes from the operating system's generator by way of a cryptographic one.

@@ -230,6 +230,7 @@ impl Parts<'_> {
             policy,
             clock: self.clock.clone(),
             schedule: Schedule::new(settings.retry_schedule.clone(), settings.retry_jitter),
+            disable_after: settings.disable_after,
             limits: Limits {
                 in_flight: settings.max_in_flight,
                 in_flight_per_tenant: settings.max_in_flight_per_tenant,

@@ -52,6 +52,8 @@ pub struct Settings {
     pub retry_schedule: Vec<Duration>,
     /// The share, 0 to 1, by which a wait may be longer or shorter.
     pub retry_jitter: f64,
+    /// A webhook whose attempts have all failed for this long is disabled; from a second to a year.
+    pub disable_after: Duration,
     /// Concurrent attempts of the process.
     pub max_in_flight: usize,
     /// Concurrent attempts of one tenant.
@@ -152,6 +154,7 @@ impl Settings {
             delivery_timeout: Duration::ZERO,
             retry_schedule: Vec::new(),
             retry_jitter: 0.0,
+            disable_after: Duration::ZERO,
             max_in_flight: 0,
             max_in_flight_per_tenant: 0,
             max_in_flight_per_webhook: 0,

@@ -22,7 +22,7 @@ pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, ver
 pub use engine::Waiting;
 pub use erasure::{Erasure, Mark, Step};
 pub use error::Error;
-pub use ledger::{CommandError, Ledger, Stream};
+pub use ledger::{CommandError, Ledger, Load, Stream};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };

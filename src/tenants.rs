@@ -16,12 +16,15 @@ mod error;
 mod lane;
 mod live;
 mod publish;
+mod recovering;
 mod slots;
+mod steering;
 
 pub use attempt::hex;
 pub use commands::RevealedSecrets;
 pub use error::Error;
 pub use publish::{Publish, Published};
+pub use steering::Recover;
 
 use std::{
     sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
@@ -56,6 +59,8 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// When failed deliveries are tried again, unless the webhook says otherwise.
     pub schedule: Schedule,
+    /// A webhook whose attempts have all failed for this long is disabled.
+    pub disable_after: Duration,
     /// How many attempts may run at one time.
     pub limits: Limits,
     /// What is counted.
@@ -96,6 +101,7 @@ pub(crate) struct Shared {
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
     schedule: Schedule,
+    disable_after: Duration,
     limits: Limits,
     metrics: Arc<Metrics>,
     runtime: tokio::runtime::Handle,
@@ -166,6 +172,7 @@ impl Tenants {
             policy: options.policy,
             clock: options.clock,
             schedule: options.schedule,
+            disable_after: options.disable_after,
             limits: options.limits,
             metrics: options.metrics,
             runtime: options.runtime,

@@ -19,6 +19,7 @@ mod lifecycle;
 mod postgres;
 mod queries;
 mod sqlite;
+mod steering;
 mod values;
 mod waiting;
 mod world;
@@ -138,6 +139,11 @@ macro_rules! conforms {
                 topics_follow_the_catalogue,
                 webhooks_show_what_happened_last,
             }
+            steering {
+                what_can_be_sent_again_is_found,
+                recoveries_show_how_far_they_are,
+                a_webhook_fails_since_its_first_failure_after_a_success,
+            }
             values {
                 bodies_come_back_byte_for_byte,
                 large_bodies_end_a_page_early,
@@ -150,6 +156,7 @@ macro_rules! conforms {
                 the_webhooks_that_wait_are_found_one_after_the_other,
                 due_deliveries_come_in_the_order_of_their_times,
                 only_tests_are_due_when_only_tests_are_asked_for,
+                queues_are_read_from_their_heads_on,
             }
         }
     };

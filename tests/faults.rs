@@ -5,6 +5,8 @@ mod hostile;
 mod kill_rounds;
 mod load;
 mod neighbours;
+mod ordering;
+mod pace;
 mod postgres;
 mod reloading;
 mod second_process;

@@ -122,13 +122,11 @@ impl Delivery {
         (!self.is_test()).then(|| self.ordering_key.as_deref().unwrap_or_default())
     }
 
-    /// When the next attempt is due, if there is to be one: by the schedule or by hand.
+    /// When the next attempt is due, if there is to be one: by hand, or else by the schedule.
     pub fn due_at(&self) -> Option<DateTime<Utc>> {
-        let scheduled = (self.status == Status::Pending).then_some(self.due_at);
-        let requested = self.request.map(|request| request.at);
-        match (scheduled, requested) {
-            (Some(scheduled), Some(requested)) => Some(scheduled.min(requested)),
-            (scheduled, requested) => scheduled.or(requested),
+        match self.request {
+            Some(request) => Some(request.at),
+            None => self.scheduled_at(),
         }
     }
 
@@ -165,7 +163,7 @@ impl cqrs_es::Aggregate for Delivery {
         (): &(),
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
-        if let Some(event) = self.decide(command)? {
+        for event in self.decide(command)? {
             sink.write(event, self).await;
         }
         Ok(())
@@ -199,7 +197,7 @@ impl cqrs_es::Aggregate for Delivery {
                 self.count(&attempt);
                 self.status = Status::Exhausted;
             }
-            Event::ExtraAttemptFailed { attempt } => self.count(&attempt),
+            Event::ExtraAttemptFailed { attempt, .. } => self.count(&attempt),
             Event::Cancelled { .. } => {
                 self.status = Status::Cancelled;
                 self.request = None;
@@ -227,23 +225,28 @@ impl Delivery {
         }
     }
 
-    fn decide(&self, command: Command) -> Result<Option<Event>, Error> {
+    fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         match command {
             Command::Schedule(_) if self.is_scheduled => Err(Error::AlreadyScheduled),
-            Command::Schedule(scheduled) => Ok(Some(Event::Scheduled(scheduled))),
+            Command::Schedule(scheduled) => Ok(vec![Event::Scheduled(scheduled)]),
             _ if !self.is_scheduled => Err(Error::NotFound),
             Command::RecordAttempt {
                 attempt,
                 schedule,
                 random,
-            } => self.record(attempt, &schedule, random).map(Some),
+            } => self.record(attempt, &schedule, random),
             Command::RequestAttempt {
                 trigger,
                 now,
                 unless_since,
-            } => Ok(self.request(trigger, now, unless_since)),
-            Command::Cancel { reason } => self.cancel(reason).map(Some),
-            Command::EraseResponseBody { attempt_id } => Ok(self.erase_response_body(attempt_id)),
+            } => Ok(self
+                .request(trigger, now, unless_since)
+                .into_iter()
+                .collect()),
+            Command::Cancel { reason } => Ok(vec![self.cancel(reason)?]),
+            Command::EraseResponseBody { attempt_id } => {
+                Ok(self.erase_response_body(attempt_id).into_iter().collect())
+            }
         }
     }
 
@@ -276,25 +279,47 @@ impl Delivery {
 
     /// An attempt that was made is recorded whatever became of the delivery meanwhile: the log
     /// shows all that was sent, and what was received has succeeded.
-    fn record(&self, attempt: Attempt, schedule: &Schedule, random: f64) -> Result<Event, Error> {
+    fn record(
+        &self,
+        attempt: Attempt,
+        schedule: &Schedule,
+        random: f64,
+    ) -> Result<Vec<Event>, Error> {
         if attempt.number != self.attempts + 1 {
             return Err(Error::WrongAttempt {
                 expected: self.attempts + 1,
             });
         }
         if attempt.failure.is_none() {
-            return Ok(Event::Succeeded { attempt });
+            return Ok(vec![Event::Succeeded { attempt }]);
         }
-        if attempt.trigger.is_by_hand() || self.status != Status::Pending {
-            return Ok(Event::ExtraAttemptFailed { attempt });
+        if attempt.trigger.is_by_hand() {
+            return Ok(vec![Event::ExtraAttemptFailed {
+                attempt,
+                next_attempt_at: self.scheduled_at(),
+            }]);
         }
-        Ok(match self.next_attempt_at(&attempt, schedule, random) {
+        if self.status != Status::Pending {
+            return Ok(vec![Event::ExtraAttemptFailed {
+                attempt,
+                next_attempt_at: self.due_at(),
+            }]);
+        }
+        let failed = match self.next_attempt_at(&attempt, schedule, random) {
             Some(next_attempt_at) => Event::AttemptFailed {
                 attempt,
                 next_attempt_at,
             },
             None => Event::Exhausted { attempt },
-        })
+        };
+        let still_asked_for = self.request.map(|request| Event::AttemptRequested {
+            trigger: request.trigger,
+            at: request.at,
+        });
+        Ok([Some(failed), still_asked_for]
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     fn next_attempt_at(

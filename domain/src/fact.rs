@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     delivery::{self, Delivery},
     message::{self, Message},
+    recovery::{self, Recovery},
     tenant::{self, Tenant},
     topic::{self, CustomTopic},
     webhook::{self, Webhook},
@@ -24,6 +25,8 @@ pub enum Fact {
     Message(message::Event),
     /// Of a delivery.
     Delivery(delivery::Event),
+    /// Of a recovery.
+    Recovery(recovery::Event),
 }
 
 /// A stored event that this version cannot read.
@@ -93,6 +96,7 @@ facts! {
     Webhook => Webhook,
     Message => Message,
     Delivery => Delivery,
+    Recovery => Recovery,
 }
 
 fn encode(event: &impl Serialize) -> Result<String, serde_json::Error> {

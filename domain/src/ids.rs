@@ -107,6 +107,10 @@ id!(
     /// An API token.
     TokenId, "tok"
 );
+id!(
+    /// A recovery: many deliveries of a webhook that are sent again.
+    RecoveryId, "rec"
+);
 
 fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
     let invalid = InvalidId { prefix };
@@ -125,7 +129,9 @@ fn parse(text: &str, prefix: &'static str) -> Result<Uuid, InvalidId> {
     Uuid::try_parse(digits).map_err(|_| invalid)
 }
 
-const RANDOM_BITS: u32 = 74;
+/// Bits of an id below those of the milliseconds: 12 for their fraction, 62 for randomness.
+const LOW_BITS: u32 = 74;
+const RANDOM_BITS: u32 = 62;
 
 fn first_at(time: DateTime<Utc>) -> Uuid {
     let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);
@@ -147,31 +153,30 @@ fn assemble(millis: u64, random: u128) -> Uuid {
     Uuid::from_u128(millis << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
 }
 
-/// Makes UUIDv7s that rise strictly, also within one millisecond and when the clock steps back
-/// (RFC 9562, section 6.2, method 2: the random part is a counter with a random start).
+/// Makes UUIDv7s that rise strictly, also within one moment and when the clock steps back (RFC 9562,
+/// section 6.2, methods 3 and 2: the fraction of the millisecond, then a counter with a random
+/// start). So ids that several processes make one after the other rise, too, as far as their clocks
+/// agree.
 #[derive(Debug, Default)]
 pub struct Sequence {
-    millis: u64,
-    counter: u128,
+    last: u128,
 }
 
 impl Sequence {
-    /// The next id for the moment `now`; `random` are fresh random bits.
+    /// The next id for the moment `now`, of which the parts of a millisecond count; `random` are
+    /// fresh random bits.
     pub fn next(&mut self, now: DateTime<Utc>, random: u128) -> Uuid {
-        let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
-        if millis > self.millis {
-            self.millis = millis;
-            // The top bit stays free so that the counter has room to rise.
-            self.counter = random & ((1 << (RANDOM_BITS - 1)) - 1);
-        } else {
-            let step = 1 + (random & 0xffff_ffff);
-            self.counter += step;
-            if self.counter >> RANDOM_BITS != 0 {
-                self.millis += 1;
-                self.counter = random & ((1 << (RANDOM_BITS - 1)) - 1);
-            }
-        }
-        assemble(self.millis, self.counter)
+        let millis = u128::try_from(now.timestamp_millis()).unwrap_or(0);
+        let nanos = u128::from(now.timestamp_subsec_nanos()) % 1_000_000;
+        let fraction = (nanos << 12) / 1_000_000;
+        // The top bit of the randomness stays free so that there is room to rise.
+        let random_start = random & ((1 << (RANDOM_BITS - 1)) - 1);
+        let moment = millis << LOW_BITS | fraction << RANDOM_BITS | random_start;
+        let step = 1 + (random & 0xffff_ffff);
+        self.last = moment.max(self.last + step);
+        let low = self.last & ((1 << LOW_BITS) - 1);
+        let millis = u64::try_from(self.last >> LOW_BITS).unwrap_or(u64::MAX);
+        assemble(millis, low)
     }
 }
 
@@ -193,6 +198,17 @@ mod tests {
                 prop_assert!(Some(id) > last);
                 last = Some(id);
             }
+        }
+
+        #[test]
+        fn ids_of_two_processes_rise_with_the_time(
+            micros in 0i64..1_000_000, later in 1i64..1_000_000, random in any::<(u128, u128)>(),
+        ) {
+            let start = Utc.timestamp_millis_opt(1_800_000_000_000).unwrap();
+            let then = start + chrono::Duration::microseconds(micros);
+            let id = Sequence::default().next(then, random.0);
+            let later = then + chrono::Duration::microseconds(later);
+            prop_assert!(id < Sequence::default().next(later, random.1));
         }
 
         #[test]

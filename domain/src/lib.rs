@@ -11,6 +11,7 @@ pub mod fact;
 pub mod ids;
 pub mod message;
 pub mod permission;
+pub mod recovery;
 pub mod retry;
 pub mod sealed;
 pub mod signature;

@@ -1,6 +1,6 @@
 //! When a failed delivery is tried again.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration, time::SystemTime};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 
@@ -89,8 +89,8 @@ pub fn retry_after(
         let wait = chrono::Duration::seconds(seconds.min(RETRY_AFTER_MAX.num_seconds()));
         return ended_at.checked_add_signed(wait);
     }
-    let date: SystemTime = httpdate::parse_http_date(text).ok()?;
-    Some(DateTime::<Utc>::from(date).min(latest))
+    let date: DateTime<Utc> = httpdate::parse_http_date(text).ok()?.into();
+    Some(date.min(latest))
 }
 
 #[cfg(test)]

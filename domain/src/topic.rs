@@ -29,6 +29,8 @@ pub struct Topic(Arc<str>);
 impl Topic {
     /// What a test delivery is about unless told otherwise.
     pub const TEST: &'static str = "webhook.test";
+    /// What tells a tenant's other webhooks that one of them was disabled.
+    pub const DISABLED: &'static str = "webhook.disabled";
 
     /// The name.
     pub fn as_str(&self) -> &str {

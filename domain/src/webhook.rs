@@ -19,7 +19,7 @@ pub mod headers;
 
 pub use command::{Command, Error};
 pub use config::{Changes, Config, Ordering};
-pub use event::{Event, PreviousSecret, SealedSecret};
+pub use event::{DisableReason, Event, PreviousSecret, SealedSecret};
 
 /// How many webhooks a tenant may have.
 pub const PER_TENANT_MAX: usize = 1000;
@@ -45,9 +45,14 @@ pub struct Webhook {
     tenant_id: Option<TenantId>,
     config: Config,
     is_active: bool,
+    disabled_reason: Option<DisableReason>,
     secret: SealedSecret,
     previous: Vec<PreviousSecret>,
     is_deleted: bool,
+    /// The sequence of its last event.
+    version: u64,
+    /// The version since which it has been sent to, and to the present URL.
+    target_version: u64,
 }
 
 impl Webhook {
@@ -69,6 +74,11 @@ impl Webhook {
     /// Whether deliveries are sent.
     pub fn is_active(&self) -> bool {
         self.is_active
+    }
+
+    /// Why Hookledger itself disabled it, until it is activated again.
+    pub fn disabled_reason(&self) -> Option<DisableReason> {
+        self.disabled_reason
     }
 
     /// The newest secret.
@@ -112,6 +122,7 @@ impl cqrs_es::Aggregate for Webhook {
     }
 
     fn apply(&mut self, event: Event) {
+        self.version += 1;
         match event {
             Event::Registered {
                 tenant_id,
@@ -123,10 +134,24 @@ impl cqrs_es::Aggregate for Webhook {
                 self.config = config;
                 self.is_active = is_active;
                 self.secret = secret;
+                self.target_version = self.version;
             }
-            Event::Changed { config } => self.config = config,
-            Event::Activated => self.is_active = true,
+            Event::Changed { config } => {
+                if config.url != self.config.url {
+                    self.target_version = self.version;
+                }
+                self.config = config;
+            }
+            Event::Activated => {
+                self.is_active = true;
+                self.disabled_reason = None;
+                self.target_version = self.version;
+            }
             Event::Deactivated => self.is_active = false,
+            Event::Disabled { reason } => {
+                self.is_active = false;
+                self.disabled_reason = Some(reason);
+            }
             Event::SecretRotated { secret, previous } => {
                 self.secret = secret;
                 self.previous = previous;
@@ -157,6 +182,16 @@ impl Webhook {
                 grace_seconds,
                 now,
             } => Ok(vec![self.rotate(sealed, grace_seconds, now)?]),
+            Command::Disable {
+                reason,
+                seen_version,
+            } => {
+                let still_holds = self.is_active && seen_version >= self.target_version;
+                Ok(still_holds
+                    .then_some(Event::Disabled { reason })
+                    .into_iter()
+                    .collect())
+            }
             Command::Delete => Ok(vec![Event::Deleted]),
         }
     }

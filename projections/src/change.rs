@@ -1,19 +1,19 @@
+mod deliveries;
+mod webhooks;
+
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
-    delivery::{
-        self, Status,
-        attempt::{Attempt, Failure},
-    },
+    delivery::{Status, attempt::Failure},
     fact::Fact,
-    ids::{AttemptId, DeliveryId, InvalidId, MessageId, TokenId, WebhookId},
-    message,
+    ids::{AttemptId, DeliveryId, InvalidId, MessageId, RecoveryId, TokenId, WebhookId},
+    message, recovery,
     tenant::{self, InvalidTenantId, TenantId},
     topic::{self, InvalidTopic, Topic},
-    webhook::{self, Config},
+    webhook::{Config, DisableReason},
 };
 
 use crate::rows::{
-    AttemptRow, DeliveryRow, MessageRow, ResponseRow, Secrets, TenantRow, TokenRow, TopicRow,
+    AttemptRow, DeliveryRow, MessageRow, RecoveryRow, Secrets, TenantRow, TokenRow, TopicRow,
     WebhookRow,
 };
 
@@ -69,6 +69,7 @@ pub enum Change {
     SetWebhookActive {
         id: WebhookId,
         is_active: bool,
+        disabled_reason: Option<DisableReason>,
         version: u64,
         updated_at: DateTime<Utc>,
     },
@@ -83,10 +84,26 @@ pub enum Change {
         version: u64,
         updated_at: DateTime<Utc>,
     },
+    /// Takes note of how an attempt ended, for how long a webhook has been failing; a success or
+    /// a fresh start is `None`.
+    NoteOutcome {
+        webhook_id: WebhookId,
+        failed_at: Option<DateTime<Utc>>,
+    },
     InsertMessage(Box<MessageRow>),
     InsertDelivery(Box<DeliveryRow>),
     UpdateDelivery(Box<DeliveryProgress>),
     InsertAttempt(Box<AttemptRow>),
+    InsertRecovery(Box<RecoveryRow>),
+    AdvanceRecovery {
+        id: RecoveryId,
+        requested: u64,
+    },
+    EndRecovery {
+        id: RecoveryId,
+        state: recovery::State,
+        completed_at: DateTime<Utc>,
+    },
     /// The bytes that lie beside the event by which the message was accepted are no more.
     EraseMessageBody {
         id: MessageId,
@@ -102,14 +119,21 @@ pub enum Change {
 pub struct DeliveryProgress {
     /// Which delivery.
     pub id: DeliveryId,
-    /// Where it stands now.
-    pub status: Status,
-    /// When the next attempt is due, while it is pending.
+    /// Where it stands now; `None`: where it stood.
+    pub standing: Option<Standing>,
+    /// When the next attempt is due, if there is to be one.
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// When it ended.
-    pub completed_at: Option<DateTime<Utc>>,
     /// What the last attempt gave; `None` if there was none: what stands in the row stays.
     pub last: Option<LastAttempt>,
+}
+
+/// Where a delivery stands, and since when if that is an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it stands.
+    pub status: Status,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
 }
 
 /// What the last attempt of a delivery gave.
@@ -164,14 +188,15 @@ pub fn project(
         Fact::Topic(event) => changes.push(topic_change(id.parse()?, event)),
         Fact::Webhook(event) => {
             let tenant_id = tenant_id.ok_or(WrongId)?.clone();
-            changes.push(webhook_change(id.parse()?, &recorded, event));
+            webhooks::changes(id.parse()?, &recorded, event, changes);
             changes.push(Change::CountGeneration { id: tenant_id });
         }
         Fact::Message(event) => changes.push(message_change(id.parse()?, event)),
         Fact::Delivery(event) => {
             let tenant_id = tenant_id.ok_or(WrongId)?;
-            delivery_changes(id.parse()?, tenant_id, &recorded, event, changes);
+            deliveries::changes(id.parse()?, tenant_id, &recorded, event, changes);
         }
+        Fact::Recovery(event) => changes.push(recovery_change(id.parse()?, &recorded, event)),
     }
     Ok(())
 }
@@ -224,60 +249,6 @@ fn topic_change(name: Topic, event: &topic::Event) -> Change {
     }
 }
 
-fn webhook_change(id: WebhookId, recorded: &Recorded<'_>, event: &webhook::Event) -> Change {
-    use webhook::Event as E;
-    let (version, updated_at) = (recorded.sequence, recorded.recorded_at);
-    let active = |is_active| Change::SetWebhookActive {
-        id,
-        is_active,
-        version,
-        updated_at,
-    };
-    match event {
-        E::Registered {
-            tenant_id,
-            config,
-            is_active,
-            secret,
-        } => Change::InsertWebhook(Box::new(WebhookRow {
-            id,
-            tenant_id: tenant_id.clone(),
-            config: config.clone(),
-            is_active: *is_active,
-            secrets: Secrets {
-                current: secret.clone(),
-                previous: Vec::new(),
-            },
-            created_at: recorded.recorded_at,
-            updated_at,
-            version,
-            is_deleted: false,
-        })),
-        E::Changed { config } => Change::ConfigureWebhook {
-            id,
-            config: Box::new(config.clone()),
-            version,
-            updated_at,
-        },
-        E::Activated => active(true),
-        E::Deactivated => active(false),
-        E::SecretRotated { secret, previous } => Change::SetWebhookSecrets {
-            id,
-            secrets: Secrets {
-                current: secret.clone(),
-                previous: previous.clone(),
-            },
-            version,
-            updated_at,
-        },
-        E::Deleted => Change::DeleteWebhook {
-            id,
-            version,
-            updated_at,
-        },
-    }
-}
-
 fn message_change(id: MessageId, event: &message::Event) -> Change {
     match event {
         message::Event::Accepted(accepted) => message_row(id, accepted),
@@ -301,90 +272,33 @@ fn message_row(id: MessageId, accepted: &message::Accepted) -> Change {
     }))
 }
 
-fn delivery_changes(
-    id: DeliveryId,
-    tenant_id: &TenantId,
-    recorded: &Recorded<'_>,
-    event: &delivery::Event,
-    changes: &mut Vec<Change>,
-) {
-    use delivery::Event as E;
-    let mut attempted = |attempt: &Attempt, status, next_attempt_at: Option<DateTime<Utc>>| {
-        changes.push(Change::UpdateDelivery(Box::new(DeliveryProgress {
-            id,
-            status,
-            next_attempt_at,
-            completed_at: next_attempt_at.is_none().then_some(recorded.recorded_at),
-            last: Some(LastAttempt {
-                number: attempt.number,
-                response_status: attempt.response.as_ref().map(|response| response.status),
-                error: attempt.failure.clone(),
-            }),
-        })));
-        changes.push(attempt_row(id, tenant_id, attempt));
+fn recovery_change(id: RecoveryId, recorded: &Recorded<'_>, event: &recovery::Event) -> Change {
+    use recovery::Event as E;
+    let end = |state| Change::EndRecovery {
+        id,
+        state,
+        completed_at: recorded.recorded_at,
     };
     match event {
-        E::Scheduled(scheduled) => changes.push(delivery_row(id, scheduled)),
-        E::AttemptFailed {
-            attempt,
-            next_attempt_at,
-        } => attempted(attempt, Status::Pending, Some(*next_attempt_at)),
-        E::Succeeded { attempt } => attempted(attempt, Status::Succeeded, None),
-        E::Exhausted { attempt } => attempted(attempt, Status::Exhausted, None),
-        E::Cancelled { .. } => changes.push(Change::UpdateDelivery(Box::new(DeliveryProgress {
+        E::Started(started) => Change::InsertRecovery(Box::new(RecoveryRow {
             id,
-            status: Status::Cancelled,
-            next_attempt_at: None,
-            completed_at: Some(recorded.recorded_at),
-            last: None,
-        }))),
-        E::ResponseBodyErased { attempt_id } => {
-            changes.push(Change::EraseResponseBody { id: *attempt_id });
-        }
-        E::AttemptRequested { .. } | E::ExtraAttemptFailed { .. } | E::RequestWithdrawn { .. } => {}
+            tenant_id: started.tenant_id.clone(),
+            webhook_id: started.webhook_id,
+            from: started.from,
+            to: started.to,
+            selection: started.selection,
+            state: recovery::State::Running,
+            matched: started.matched,
+            requested: 0,
+            completed_at: None,
+        })),
+        E::Advanced { requested, .. } => Change::AdvanceRecovery {
+            id,
+            requested: *requested,
+        },
+        E::Completed => end(recovery::State::Completed),
+        E::Cancelled => end(recovery::State::Cancelled),
     }
-}
-
-fn delivery_row(id: DeliveryId, scheduled: &delivery::Scheduled) -> Change {
-    Change::InsertDelivery(Box::new(DeliveryRow {
-        id,
-        tenant_id: scheduled.tenant_id.clone(),
-        message_id: scheduled.message_id,
-        webhook_id: scheduled.webhook_id,
-        topic: scheduled.topic.clone(),
-        trigger: scheduled.trigger,
-        status: Status::Pending,
-        attempts: 0,
-        created_at: id.time(),
-        next_attempt_at: Some(scheduled.due_at),
-        completed_at: None,
-        last_response_status: None,
-        last_error: None,
-    }))
-}
-
-fn attempt_row(id: DeliveryId, tenant_id: &TenantId, attempt: &Attempt) -> Change {
-    Change::InsertAttempt(Box::new(AttemptRow {
-        id: attempt.id,
-        tenant_id: tenant_id.clone(),
-        delivery_id: id,
-        message_id: attempt.message_id,
-        webhook_id: attempt.webhook_id,
-        webhook_version: attempt.webhook_version,
-        topic: attempt.topic.clone(),
-        number: attempt.number,
-        trigger: attempt.trigger,
-        started_at: attempt.started_at,
-        duration_ms: attempt.duration_ms,
-        url: attempt.url.clone(),
-        response: attempt.response.as_ref().map(|response| ResponseRow {
-            status: response.status,
-            headers: response.headers.clone(),
-            body_bytes: response.body_bytes,
-            body_truncated: response.body_truncated,
-        }),
-        error: attempt.failure.clone(),
-    }))
 }
 
 #[cfg(test)]

@@ -8,4 +8,4 @@ mod change;
 pub mod query;
 pub mod rows;
 
-pub use change::{Change, DeliveryProgress, Recorded, project};
+pub use change::{Change, DeliveryProgress, Recorded, Standing, project};

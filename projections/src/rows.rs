@@ -8,12 +8,13 @@ use hookledger_domain::{
         Status,
         attempt::{Failure, Trigger},
     },
-    ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
+    ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
     message::{IdempotencyKey, Skipped},
     permission::Role,
+    recovery::{Selection, State},
     tenant::TenantId,
     topic::Topic,
-    webhook::{Config, PreviousSecret, SealedSecret},
+    webhook::{Config, DisableReason, PreviousSecret, SealedSecret},
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,6 +70,11 @@ pub struct WebhookRow {
     pub config: Config,
     /// Deliveries are sent.
     pub is_active: bool,
+    /// Why Hookledger itself disabled it, until it is activated again.
+    pub disabled_reason: Option<DisableReason>,
+    /// Since when all its attempts have failed: the start of the first that failed after the last
+    /// success or since it was activated.
+    pub failing_since: Option<DateTime<Utc>>,
     /// Its secrets, sealed.
     pub secrets: Secrets,
     /// When it was registered.
@@ -132,13 +138,16 @@ pub struct DeliveryRow {
     pub topic: Topic,
     /// What made it.
     pub trigger: Trigger,
+    /// What it is kept in order by at a webhook that wants order: the message's ordering key, empty
+    /// without one; a test has no place in any order.
+    pub queue: Option<String>,
     /// Where it stands.
     pub status: Status,
     /// How many attempts were made.
     pub attempts: u32,
     /// When it was scheduled.
     pub created_at: DateTime<Utc>,
-    /// When the next attempt is due, while it is pending.
+    /// When the next attempt is due: while it is pending, and when one was asked for by hand.
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
@@ -192,4 +201,29 @@ pub struct ResponseRow {
     pub body_bytes: u64,
     /// More came than is kept, or the body did not end in time.
     pub body_truncated: bool,
+}
+
+/// A recovery: deliveries of a stretch of time that are sent again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecoveryRow {
+    /// Its id; its time is when it was asked for.
+    pub id: RecoveryId,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Of which webhook.
+    pub webhook_id: WebhookId,
+    /// Deliveries that were scheduled at this moment or later.
+    pub from: DateTime<Utc>,
+    /// And before this one.
+    pub to: DateTime<Utc>,
+    /// Which of them.
+    pub selection: Selection,
+    /// Where it stands.
+    pub state: State,
+    /// How many deliveries there were when it started.
+    pub matched: u64,
+    /// How many of them were asked for so far.
+    pub requested: u64,
+    /// When it ended.
+    pub completed_at: Option<DateTime<Utc>>,
 }

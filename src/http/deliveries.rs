@@ -1,6 +1,6 @@
 //! Deliveries: one message to one webhook each.
 
-use actix_web::{HttpResponse, get};
+use actix_web::{HttpResponse, get, post};
 use hookledger_domain::{
     clock::rfc3339,
     delivery::{Status, attempt::Failure},
@@ -20,8 +20,8 @@ use super::{
     call::Call,
     logs::AttemptView,
     openapi::{
-        self, ActingFor, Between, DeliveryIdText, DeliveryPath, Denied, MessageIdText, OfTenant,
-        OfWebhook, Paging, Time, TopicText, WebhookIdText,
+        self, ActingFor, Between, Commanded, DeliveryIdText, DeliveryPath, Denied, MessageIdText,
+        OfTenant, OfWebhook, Paging, Time, TopicText, WebhookIdText,
     },
     pages::{List, list},
     problem::Problem,
@@ -31,7 +31,11 @@ use super::{
 const FILTERS: [&str; 6] = ["webhook_id", "event", "status", "message_id", "from", "to"];
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
-    config.service(list_deliveries).service(get_delivery);
+    config
+        .service(list_deliveries)
+        .service(get_delivery)
+        .service(redeliver)
+        .service(cancel_delivery);
 }
 
 /// A message to a webhook, and where it stands.
@@ -61,7 +65,7 @@ struct DeliveryView {
     /// When it was made.
     #[schema(value_type = Time)]
     created_at: String,
-    /// When the next attempt is due, while it is pending.
+    /// When the next attempt is due: while it is pending, and when it is to be sent again by hand.
     #[schema(value_type = Option<Time>, required = true)]
     next_attempt_at: Option<String>,
     /// When it ended.
@@ -180,6 +184,53 @@ async fn get_delivery(call: Call) -> Result<HttpResponse, Problem> {
         delivery: DeliveryView::from(row),
         log: attempts.rows.into_iter().map(AttemptView::from).collect(),
     }))
+}
+
+/// Send a delivery again
+///
+/// Once more and at once, whatever became of it so far; at an inactive webhook it waits until that
+/// is activated. Its schedule is not disturbed: a failure leaves everything as it was, a success ends
+/// the delivery as `succeeded`. Asking again before it is sent changes nothing.
+#[utoipa::path(
+    tag = "Deliveries",
+    params(ActingFor, DeliveryPath),
+    responses(
+        Denied, OfTenant, Commanded,
+        (status = 202, description = "It will be sent again."),
+    )
+)]
+#[post("/api/admin/deliveries/{id}/redeliver")]
+async fn redeliver(call: Call) -> Result<HttpResponse, Problem> {
+    let caller = call.caller(Permission::DeliveriesRedeliver).await?;
+    call.no_query()?;
+    let id = call.id("delivery")?;
+    let origin = call.origin(&caller);
+    let tenants = &call.api().tenants;
+    tenants.redeliver(&caller.tenant, id, origin).await?;
+    Ok(HttpResponse::Accepted().finish())
+}
+
+/// Call a delivery off
+///
+/// A pending one ends as `cancelled`; what was asked for by hand is not sent. An attempt that is
+/// under way ends as it ends, and is logged.
+#[utoipa::path(
+    tag = "Deliveries",
+    params(ActingFor, DeliveryPath),
+    responses(
+        Denied, OfTenant, Commanded,
+        (status = 202, description = "It will not be sent any more."),
+    )
+)]
+#[post("/api/admin/deliveries/{id}/cancel")]
+async fn cancel_delivery(call: Call) -> Result<HttpResponse, Problem> {
+    let caller = call.caller(Permission::DeliveriesRedeliver).await?;
+    call.no_query()?;
+    let id = call.id("delivery")?;
+    let origin = call.origin(&caller);
+    let tenants = &call.api().tenants;
+    tenants.cancel_delivery(&caller.tenant, id, origin).await?;
+    Ok(HttpResponse::Accepted().finish())
 }
 
 fn filter(query: &Query<'_>) -> Result<DeliveryFilter, Problem> {

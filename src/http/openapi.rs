@@ -216,6 +216,8 @@ parameters! {
     MessagePath { in_path("id", "The message's id", id("msg")), }
     /// A delivery in the path.
     DeliveryPath { in_path("id", "The delivery's id", id("dlv")), }
+    /// A recovery in the path.
+    RecoveryPath { in_path("recovery_id", "The recovery's id", id("rec")), }
     /// An attempt in the path.
     AttemptPath { in_path("id", "The attempt's id", id("att")), }
     /// Of the list of webhooks.
@@ -350,6 +352,8 @@ described! {
     AttemptIdText => id("att");
     /// The id of a token.
     TokenIdText => id("tok");
+    /// The id of a recovery.
+    RecoveryIdText => id("rec");
     /// The name of a topic.
     TopicText => topic();
 }

@@ -42,6 +42,8 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         get /api/admin/webhooks
         get /api/admin/webhooks/{id}
         get /api/admin/webhooks/{id}/logs
+        get /api/admin/webhooks/{id}/recoveries
+        get /api/admin/webhooks/{id}/recoveries/{recovery_id}
         get /api/admin/webhooks/{id}/secret
         get /api/events
         get /api/events/{id}
@@ -56,8 +58,12 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         get /readyz
         patch /api/admin/webhooks/{id}
         patch /api/platform/tenants/{tenant}
+        post /api/admin/deliveries/{id}/cancel
+        post /api/admin/deliveries/{id}/redeliver
         post /api/admin/tokens
         post /api/admin/webhooks
+        post /api/admin/webhooks/{id}/recover
+        post /api/admin/webhooks/{id}/recoveries/{recovery_id}/cancel
         post /api/admin/webhooks/{id}/secret/rotate
         post /api/admin/webhooks/{id}/test
         post /api/events

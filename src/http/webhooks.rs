@@ -12,7 +12,7 @@ use hookledger_domain::{
     ids::WebhookId,
     permission::Permission,
     topic::{Pattern, Topic},
-    webhook::{self, Ordering},
+    webhook::{self, DisableReason, Ordering},
 };
 use hookledger_projections::rows::WebhookRow;
 use serde::Serialize;
@@ -33,6 +33,7 @@ use super::{
 };
 
 mod body;
+mod recoveries;
 mod secrets;
 mod trial;
 
@@ -48,7 +49,11 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
         .service(delete_webhook)
         .service(secrets::webhook_secret)
         .service(secrets::rotate_webhook_secret)
-        .service(trial::test_webhook);
+        .service(trial::test_webhook)
+        .service(recoveries::recover)
+        .service(recoveries::list_recoveries)
+        .service(recoveries::get_recovery)
+        .service(recoveries::cancel_recovery);
 }
 
 /// A webhook.
@@ -131,7 +136,7 @@ impl From<WebhookRow> for WebhookView {
             max_in_flight: config.max_in_flight,
             timeout_seconds: config.timeout_seconds,
             retry_schedule: config.retry_schedule,
-            disabled_reason: None,
+            disabled_reason: row.disabled_reason.map(DisableReason::as_str),
             created_at: rfc3339(row.created_at),
             updated_at: rfc3339(row.updated_at),
             version: row.version,

@@ -17,6 +17,9 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// The shortest and the longest time that an attempt may be given.
 const DELIVERY_TIMEOUT: (Duration, Duration) =
     (Duration::from_millis(100), Duration::from_secs(60));
+/// For how long a webhook may fail before it is disabled.
+const DISABLE_AFTER: (Duration, Duration) =
+    (Duration::from_secs(1), Duration::from_secs(365 * 24 * 3600));
 /// The shortest and the longest lease of a node, and time-out of a statement.
 const LEASE_OR_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 /// The shortest and the longest time for which bodies are kept.
@@ -167,6 +170,11 @@ pub(super) fn share(text: &str) -> Result<f64, Invalid> {
 
 pub(super) fn delivery_timeout(text: &str) -> Result<Duration, Invalid> {
     let (min, max) = DELIVERY_TIMEOUT;
+    bounded_duration(text, min, max)
+}
+
+pub(super) fn disable_after(text: &str) -> Result<Duration, Invalid> {
+    let (min, max) = DISABLE_AFTER;
     bounded_duration(text, min, max)
 }
 

@@ -235,6 +235,15 @@ pub static TABLE: &[Definition] = &[
         ..PLAIN
     },
     Definition {
+        name: "disable_after",
+        value_name: "DURATION",
+        help: "Disable a webhook (failing) whose attempts have all failed for this long",
+        fallback: Fallback::Value("5d"),
+        shown: Shown::Plainly,
+        is_list: false,
+        set: |s, text| put(&mut s.disable_after, parse::disable_after(text)),
+    },
+    Definition {
         name: "max_in_flight",
         value_name: "COUNT",
         help: "Concurrent attempts of the process, 1 to 65536",

@@ -3,7 +3,7 @@ use std::{collections::HashMap, fmt::Display};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
-    actor::Origin,
+    actor::{ActorKind, Origin},
     delivery,
     fact::Fact,
     ids::{DeliveryId, MessageId},
@@ -43,6 +43,8 @@ pub(super) struct EventRow {
     pub(super) event_version: String,
     pub(super) payload: String,
     pub(super) metadata: String,
+    /// Somebody else than Hookledger itself acted.
+    pub(super) is_by_hand: bool,
     pub(super) body: Option<Bytes>,
     pub(super) changes: Vec<Change>,
 }
@@ -105,6 +107,14 @@ impl Commit {
         self.metadata.insert("cause".to_owned(), cause.to_string());
     }
 
+    /// From here on events are caused by what `origin` says, if anything, as they were at first.
+    pub fn because_of_origin(&mut self, origin: &Origin) {
+        match &origin.cause {
+            Some(cause) => self.because_of(cause),
+            None => drop(self.metadata.remove("cause")),
+        }
+    }
+
     /// Adds the event that is number `sequence` of its aggregate.
     ///
     /// Fails if the event cannot be written as JSON or its aggregate's id is not of its kind.
@@ -147,10 +157,16 @@ impl Commit {
             event_version: fact.event_version(),
             payload: fact.payload()?,
             metadata: serde_json::to_string(&self.metadata)?,
+            is_by_hand: self.is_by_hand(),
             body,
             changes,
         });
         Ok(())
+    }
+
+    fn is_by_hand(&self) -> bool {
+        let kind = self.metadata.get("actor_kind");
+        kind.is_some_and(|kind| kind != ActorKind::System.as_str())
     }
 
     /// What is still to be sent keeps its body, and what has no body any more is not asked for. Both

@@ -3,12 +3,13 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cqrs_es::persist::SerializedEvent;
 use hookledger_domain::{
-    ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
+    ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
+    recovery::Selection,
     tenant::TenantId,
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
-    rows::{DeliveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
+    rows::{DeliveryRow, RecoveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 
 use super::{
@@ -27,9 +28,69 @@ pub struct Waiting {
     pub due_at: DateTime<Utc>,
 }
 
+/// What a database must be able to tell of what is to be sent.
+#[async_trait]
+pub(super) trait Agenda: Send + Sync + 'static {
+    async fn next_waiting(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+    ) -> Result<Option<Waiting>, Error>;
+    async fn due_ids(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        only_tests: bool,
+        limit: u32,
+    ) -> Result<Vec<String>, Error>;
+    /// What is to be sent of a webhook's queues, tests aside: by queue and id, at most `each` of a
+    /// queue. The queues after `after`, at most `queues`, and one more in front if that is the empty
+    /// one.
+    async fn queued_ids(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        after: Option<&str>,
+        queues: u32,
+        each: u32,
+    ) -> Result<Vec<String>, Error>;
+    /// The same of these queues.
+    async fn ids_of_queues(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        queues: &[String],
+        each: u32,
+    ) -> Result<Vec<String>, Error>;
+    /// Deliveries of a webhook, tests aside, in the order of their ids, at most `limit`: those from
+    /// `first` on and before `end`, all or only those that are exhausted.
+    async fn recoverable(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        selection: Selection,
+        span: (DeliveryId, DeliveryId),
+        limit: u32,
+    ) -> Result<Vec<DeliveryId>, Error>;
+    async fn recovery(
+        &self,
+        tenant: &TenantId,
+        id: RecoveryId,
+    ) -> Result<Option<RecoveryRow>, Error>;
+    async fn recoveries(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        page: Page<RecoveryId>,
+    ) -> Result<Rows<RecoveryRow, RecoveryId>, Error>;
+    async fn running_recoveries(
+        &self,
+        tenant: Option<&TenantId>,
+    ) -> Result<Vec<RecoveryRow>, Error>;
+}
+
 /// What a database must be able to do. Everything above it is the same for all engines.
 #[async_trait]
-pub(super) trait Engine: Send + Sync + 'static {
+pub(super) trait Engine: Agenda {
     /// Appends; returns when it would survive a power cut.
     async fn commit(&self, commit: Commit) -> Result<(), Error>;
     /// All events of the given aggregates of one type, each aggregate's in order.
@@ -105,15 +166,4 @@ pub(super) trait Engine: Send + Sync + 'static {
         filter: &AttemptFilter,
         page: Page<AttemptId>,
     ) -> Result<Rows<LoggedAttempt, AttemptId>, Error>;
-    async fn next_waiting(
-        &self,
-        after: Option<(&TenantId, WebhookId)>,
-    ) -> Result<Option<Waiting>, Error>;
-    async fn due_ids(
-        &self,
-        tenant: &TenantId,
-        webhook: WebhookId,
-        only_tests: bool,
-        limit: u32,
-    ) -> Result<Vec<String>, Error>;
 }

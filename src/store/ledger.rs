@@ -30,6 +30,35 @@ pub struct Stream<A> {
     pub sequence: u64,
 }
 
+/// What of a webhook that is to be sent is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Load {
+    /// Those that come due first, in the order of their times.
+    Due {
+        /// Only tests.
+        only_tests: bool,
+        /// At most this many.
+        limit: u32,
+    },
+    /// The first of each queue, by queue and id. A queue is what has one ordering key; tests are in
+    /// none.
+    Queues {
+        /// Only queues whose key comes after this one.
+        after: Option<String>,
+        /// At most so many queues; one more if the first is the one without a key.
+        queues: u32,
+        /// At most this many of a queue.
+        each: u32,
+    },
+    /// The first of each of these queues, by queue and id.
+    TheseQueues {
+        /// Their keys.
+        keys: Vec<String>,
+        /// At most this many of a queue.
+        each: u32,
+    },
+}
+
 /// Why a command came to nothing.
 #[derive(Debug)]
 pub enum CommandError<E> {
@@ -178,19 +207,32 @@ impl Ledger {
         self.engine.last_position().await
     }
 
-    /// Reads the pending deliveries of a webhook that come due first, in the order of their
-    /// times, at most `limit`; with `only_tests` only test deliveries.
-    pub async fn load_due<A: Aggregate>(
+    /// Reads what is to be sent of a webhook, each delivery as it is.
+    pub async fn load_agenda<A: Aggregate>(
         &self,
         tenant: &TenantId,
         webhook: WebhookId,
-        only_tests: bool,
-        limit: u32,
+        load: &Load,
     ) -> Result<Vec<(String, Stream<A>)>, Error> {
-        let ids = self
-            .engine
-            .due_ids(tenant, webhook, only_tests, limit)
-            .await?;
+        let engine = &self.engine;
+        let ids = match load {
+            Load::Due { only_tests, limit } => {
+                engine.due_ids(tenant, webhook, *only_tests, *limit).await?
+            }
+            Load::Queues {
+                after,
+                queues,
+                each,
+            } => {
+                let after = after.as_deref();
+                engine
+                    .queued_ids(tenant, webhook, after, *queues, *each)
+                    .await?
+            }
+            Load::TheseQueues { keys, each } => {
+                engine.ids_of_queues(tenant, webhook, keys, *each).await?
+            }
+        };
         self.load_many(&ids).await
     }
 }

@@ -26,6 +26,7 @@ macro_rules! columns {
     )+};
 }
 
+mod agenda;
 mod append;
 mod ask;
 mod batch;
@@ -35,6 +36,7 @@ mod erasure;
 mod filters;
 mod migrate;
 mod notices;
+mod outcomes;
 mod rare;
 mod reads;
 mod rows;

@@ -1,5 +1,6 @@
 //! The embedded engine: one SQLite file, one writer thread, a pool of readers.
 
+mod agenda;
 mod apply;
 mod erasure;
 mod filters;

@@ -61,6 +61,7 @@ impl StoredEvent {
             event_version: self.event_version,
             payload: self.payload,
             metadata: self.metadata,
+            is_by_hand: false,
             body: self.body.map(Bytes::from),
             changes,
         };

@@ -3,12 +3,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hookledger_domain::{
     delivery::Status,
-    ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
+    ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
+    recovery::Selection,
     tenant::TenantId,
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
-    rows::{AttemptRow, DeliveryRow, MessageRow, TenantRow, TokenRow, TopicRow, WebhookRow},
+    rows::{
+        AttemptRow, DeliveryRow, MessageRow, RecoveryRow, TenantRow, TokenRow, TopicRow, WebhookRow,
+    },
 };
 
 use super::{Error, Waiting, engine::Engine};
@@ -92,6 +95,17 @@ queries! {
     /// A tenant's attempts, the newest first.
     attempts(tenant: &TenantId, filter: &AttemptFilter, page: Page<AttemptId>)
         -> Rows<LoggedAttempt, AttemptId>;
+    /// A recovery.
+    recovery(tenant: &TenantId, id: RecoveryId) -> Option<RecoveryRow>;
+    /// The recoveries of a webhook, the newest first.
+    recoveries(tenant: &TenantId, webhook: WebhookId, page: Page<RecoveryId>)
+        -> Rows<RecoveryRow, RecoveryId>;
+    /// The recoveries that are not over, of one tenant or of all of them.
+    running_recoveries(tenant: Option<&TenantId>) -> Vec<RecoveryRow>;
+    /// The deliveries of a webhook, tests aside, from the first id on and before the second, in
+    /// the order of their ids, at most `limit`.
+    recoverable(tenant: &TenantId, webhook: WebhookId, selection: Selection,
+        span: (DeliveryId, DeliveryId), limit: u32) -> Vec<DeliveryId>;
     /// Whether a write would work now.
     check_writable() -> ();
 }
@@ -101,8 +115,8 @@ impl Views {
         Self { engine }
     }
 
-    /// The first webhook after `after`, in the order of tenants and webhooks, that has pending
-    /// deliveries.
+    /// The first webhook after `after`, in the order of tenants and webhooks, that has something to be
+    /// sent.
     pub async fn next_waiting(
         &self,
         after: Option<(&TenantId, WebhookId)>,
@@ -110,7 +124,7 @@ impl Views {
         self.engine.next_waiting(after).await
     }
 
-    /// The webhooks of one tenant that have pending deliveries.
+    /// The webhooks of one tenant that have something to be sent.
     pub async fn waiting_of(&self, tenant: &TenantId) -> Result<Vec<Waiting>, Error> {
         let mut found = Vec::new();
         let mut after = WebhookId::default();

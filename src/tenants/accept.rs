@@ -1,5 +1,7 @@
 //! Accepting a message: one commit with the message and all its deliveries.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, event_sink::EventSink};
@@ -10,9 +12,12 @@ use hookledger_domain::{
     message::{self, Accepted, FanOut, IdempotencyKey, Message},
     tenant::TenantId,
     topic::Topic,
+    webhook,
 };
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
-use super::{Shared, lane::Entry, publish::Published};
+use super::{Shared, hex, lane::Entry, publish::Published};
 use crate::store::{Commit, Error, Stream};
 
 /// A message that is ready to be accepted.
@@ -34,6 +39,37 @@ pub(super) struct Prepared {
     pub only: Option<WebhookId>,
     /// What its deliveries are triggered by.
     pub trigger: Trigger,
+    /// What is appended together with it, or not at all.
+    pub together: Option<Arc<Together>>,
+}
+
+/// An event of a webhook of which a message tells.
+#[derive(Debug)]
+pub(super) struct Together {
+    /// The webhook, which does not get the message.
+    pub webhook_id: WebhookId,
+    /// The number of the event within the webhook's.
+    pub sequence: u64,
+    /// The event.
+    pub event: webhook::Event,
+}
+
+impl Prepared {
+    /// A message for whoever subscribes to its topic; makes its body.
+    pub(super) fn new(topic: Topic, timestamp: DateTime<Utc>, data: &RawValue) -> Self {
+        let body = Bytes::from(message::body::body(topic.as_str(), timestamp, data));
+        Self {
+            topic,
+            timestamp,
+            ordering_key: None,
+            body_sha256: hex(&Sha256::digest(&body)),
+            body,
+            idempotency: None,
+            only: None,
+            trigger: Trigger::Publish,
+            together: None,
+        }
+    }
 }
 
 /// An accepted message and what is to be sent now.
@@ -53,17 +89,40 @@ pub(super) enum Failed {
     Actor(super::Error),
 }
 
-/// Decides message and deliveries and appends them together, if the tenant is still of the
-/// `generation` by which it was decided who gets it.
+/// Decides messages with their deliveries and appends all of them together or none, if the tenant is
+/// still of the `generation` by which it was decided who gets them.
 pub(super) async fn accept(
     shared: &Shared,
     tenant: &TenantId,
-    prepared: Prepared,
-    fan_out: FanOut,
+    items: Vec<(Prepared, FanOut)>,
     generation: u64,
     origin: &Origin,
-) -> Result<Fresh, Error> {
+) -> Result<Vec<Fresh>, Error> {
     let now = shared.clock.now();
+    let mut commit = Commit::new(origin, now);
+    commit.expect_generation(generation);
+    let mut accepted = Vec::with_capacity(items.len());
+    for (prepared, fan_out) in items {
+        commit.because_of_origin(origin);
+        accepted.push(add(shared, tenant, &mut commit, prepared, fan_out, now).await?);
+    }
+    shared.ledger.commit(commit).await?;
+    shared
+        .metrics
+        .messages_accepted
+        .inc_by(accepted.len() as u64);
+    Ok(accepted)
+}
+
+/// Adds a message with its deliveries to a commit.
+async fn add(
+    shared: &Shared,
+    tenant: &TenantId,
+    commit: &mut Commit,
+    prepared: Prepared,
+    fan_out: FanOut,
+    now: DateTime<Utc>,
+) -> Result<Fresh, Error> {
     let id = shared.ids.message(now);
     let published = Published {
         id,
@@ -84,8 +143,10 @@ pub(super) async fn accept(
         idempotency: prepared.idempotency,
         fan_out,
     };
-    let mut commit = Commit::new(origin, now);
-    commit.expect_generation(generation);
+    if let Some(together) = &prepared.together {
+        let event = together.event.clone().into();
+        commit.push(together.webhook_id, together.sequence, &event)?;
+    }
     let (_, event) = decide(Message::default(), message::Command::Accept(accepted)).await?;
     commit.push_with_body(id, 1, &event.into(), Some(prepared.body.clone()))?;
     commit.because_of(id);
@@ -110,8 +171,6 @@ pub(super) async fn accept(
         };
         entries.push((recipient.webhook_id, entry));
     }
-    shared.ledger.commit(commit).await?;
-    shared.metrics.messages_accepted.inc();
     Ok(Fresh { published, entries })
 }
 

@@ -21,17 +21,23 @@ use hookledger_domain::{
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-use super::{Shared, directory::Directory, lane::Lane, live::LiveWebhook, slots::Slot};
+use super::{
+    Shared, attempt::Ended, directory::Directory, lane::Lane, live::LiveWebhook, slots::Slot,
+};
 use crate::nodes::Partition;
 
+mod disabling;
 mod dispatch;
 mod intake;
 mod messages;
 mod ownership;
 mod reads;
 mod reloading;
+mod steering;
 
-pub(super) use messages::{Accept, Expect, Found, LookAgain, Own, Release, Reload, Report};
+pub(super) use messages::{
+    Accept, Changed, Expect, Found, LookAgain, Own, Recover, Release, Reload, Report,
+};
 use messages::{Broken, Done, Granted, Loaded};
 use reads::{Versions, read_changes};
 
@@ -61,6 +67,13 @@ pub(super) struct TenantActor {
     /// What other nodes have scheduled since then: it waits for what has changed before.
     found_later: Vec<Found>,
     is_suspended: bool,
+    /// Since when those webhooks whose attempts all fail have been failing.
+    failing: HashMap<WebhookId, DateTime<Utc>>,
+    /// Webhooks that are held, because it is being settled whether they are disabled.
+    disabling: HashSet<WebhookId>,
+    /// Recoveries are worked on, and whether to look for more of them after that.
+    is_recovering: bool,
+    recovers_again: bool,
     /// Under which the tenant's partition is this node's; the lanes are those of this epoch.
     epoch: Option<u64>,
     lanes: HashMap<WebhookId, Lane>,
@@ -112,6 +125,10 @@ impl TenantActor {
             reloading: 0,
             found_later: Vec::new(),
             is_suspended: false,
+            failing: HashMap::new(),
+            disabling: HashSet::new(),
+            is_recovering: false,
+            recovers_again: false,
             epoch: None,
             lanes: HashMap::new(),
             elsewhere: HashSet::new(),
@@ -133,24 +150,23 @@ impl TenantActor {
 
     /// The lane of a webhook; a new one has something to load from `rest` on, if it says so.
     fn lane(&mut self, id: WebhookId, rest: Option<DateTime<Utc>>) -> &mut Lane {
-        let (mode, in_flight_max, rate_limit) = self.wanted(id);
+        let terms = self.terms(id);
         self.lanes
             .entry(id)
-            .or_insert_with(|| Lane::new(mode, in_flight_max, rate_limit, rest))
+            .or_insert_with(|| Lane::new(terms, rest))
     }
 
     /// Stops for good if there is nothing to do and nothing on its way here.
     fn retire_if_idle(&mut self, ctx: &mut Context<Self>) {
         let quiet = self.last_busy.elapsed();
+        let now = self.shared.clock.now();
         let is_idle = quiet >= IDLE
             && self.in_flight == 0
             && self.expected == 0
             && self.tasks.is_empty()
-            && self.lanes.values().all(Lane::is_idle);
+            && self.lanes.values().all(|lane| lane.is_idle(now));
         let wake_at = self.wakes.first().map(|(wake_at, _)| *wake_at);
-        let is_soon = wake_at.is_some_and(|wake_at| {
-            wake_at - self.shared.clock.now() < chrono::Duration::seconds(60)
-        });
+        let is_soon = wake_at.is_some_and(|wake_at| wake_at - now < chrono::Duration::seconds(60));
         if is_idle && !is_soon && self.directory.retire(&self.tenant, wake_at) {
             self.is_retired = true;
             ctx.stop();
@@ -214,12 +230,16 @@ impl Handler<Done> for TenantActor {
         if self.expected > 0 {
             self.touched.insert(done.delivery);
         }
-        let is_of_earlier_epoch = self.elsewhere.remove(&done.delivery);
+        self.elsewhere.remove(&done.delivery);
+        let Ended { again, attempt } = done.ended;
         if let Some(lane) = self.lanes.get_mut(&done.webhook) {
-            match &done.again {
-                Some(entry) if is_of_earlier_epoch => lane.doubt(entry.due_at()),
-                _ => lane.done(done.delivery, done.again, now),
+            if let Some(made) = &attempt {
+                lane.note(made.failure, made.ended_at);
             }
+            lane.done(done.delivery, again, now);
+        }
+        if let Some(made) = &attempt {
+            self.judge(done.webhook, made, ctx);
         }
         self.look_at(done.webhook, ctx);
         self.pump(ctx);
@@ -247,7 +267,7 @@ impl Handler<Loaded> for TenantActor {
             return;
         };
         match loaded.entries {
-            Ok(entries) => lane.loaded(loaded.load, entries, &self.elsewhere, now),
+            Ok(entries) => lane.loaded(entries, &self.elsewhere, now),
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "cannot read what is due");
                 lane.load_failed(now + chrono::Duration::seconds(1));

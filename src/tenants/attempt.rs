@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, event_sink::EventSink};
 use hookledger_domain::{
     actor::Origin,
     delivery::{
-        CancelReason, Command, Delivery, Status,
+        self, CancelReason, Command, Delivery, Status,
         attempt::{Attempt, Failure, FailureCode, Outcome, ResponseHead},
     },
     ids::AttemptId,
@@ -25,19 +26,59 @@ use crate::{
 
 /// How long to wait before trying to record an outcome again; doubles up to the second value.
 const RECORD_RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+/// The status of a receiver that is gone for good (RFC 9110, section 15.5.11).
+const GONE: u16 = 410;
 
-/// Sends a delivery and records what came of it. Returns the delivery if it is still pending.
+/// What became of a delivery that was worked on, for whoever goes on with it.
+pub(super) struct Ended {
+    /// The delivery, if there is still something to be sent.
+    pub again: Option<Entry>,
+    /// The attempt that was made, if one was.
+    pub attempt: Option<Made>,
+}
+
+/// What an attempt showed of its webhook.
+pub(super) struct Made {
+    /// Why it failed, if it did.
+    pub failure: Option<FailureCode>,
+    /// When it started.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// With which version of its configuration it was made.
+    pub webhook_version: u64,
+    /// The receiver says that it is gone for good.
+    pub is_gone: bool,
+}
+
+impl Made {
+    fn of(attempt: &Attempt) -> Self {
+        let status = attempt.response.as_ref().map(|response| response.status);
+        Self {
+            failure: attempt.failure.as_ref().map(|failure| failure.code),
+            started_at: attempt.started_at,
+            ended_at: attempt.ended_at(),
+            webhook_version: attempt.webhook_version,
+            is_gone: status == Some(GONE),
+        }
+    }
+}
+
+/// Sends a delivery and records what came of it.
 pub(super) async fn send(
     shared: &Shared,
     tenant: &TenantId,
     webhook: &LiveWebhook,
     entry: Entry,
-) -> Option<Entry> {
+) -> Ended {
     let is_at_hand = entry.body.is_some();
     let body = body(shared, tenant, &entry).await;
     // Reading it may have taken until the store was back, and the tenant may be another node's now.
     if !is_at_hand && shared.held.epoch(Partition::of(tenant)).is_none() {
-        return Some(entry);
+        return Ended {
+            again: Some(entry),
+            attempt: None,
+        };
     }
     let now = shared.clock.now();
     let id = shared.ids.attempt(now);
@@ -47,12 +88,16 @@ pub(super) async fn send(
     };
     count_attempt(shared, &outcome);
     let (attempt, response_body) = attempt(webhook, &entry, id, url, outcome);
+    let made = Made::of(&attempt);
     let command = Command::RecordAttempt {
         attempt,
         schedule: webhook.schedule(&shared.schedule),
         random: crate::entropy::fraction(),
     };
-    record(shared, tenant, "deliver", entry, command, response_body).await
+    Ended {
+        again: record(shared, tenant, "deliver", entry, command, response_body).await,
+        attempt: Some(made),
+    }
 }
 
 fn count_attempt(shared: &Shared, outcome: &Outcome) {
@@ -73,12 +118,15 @@ fn count_end(shared: &Shared, status: Status) {
     counter.inc();
 }
 
-/// Cancels a delivery whose webhook is gone. Returns it if it is still pending, which it is not.
-pub(super) async fn cancel(shared: &Shared, tenant: &TenantId, entry: Entry) -> Option<Entry> {
+/// Cancels a delivery whose webhook is gone.
+pub(super) async fn cancel(shared: &Shared, tenant: &TenantId, entry: Entry) -> Ended {
     let command = Command::Cancel {
         reason: CancelReason::WebhookDeleted,
     };
-    record(shared, tenant, "webhook_deleted", entry, command, None).await
+    Ended {
+        again: record(shared, tenant, "webhook_deleted", entry, command, None).await,
+        attempt: None,
+    }
 }
 
 /// The bytes to send: at hand, or from the store, for which it waits if need be.
@@ -212,7 +260,8 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// Lets the delivery decide and appends what it decided, until it is written: an outcome that
-/// cannot be recorded now is kept and recorded later. Returns the delivery if it is still pending.
+/// cannot be recorded now is kept and recorded later. Returns the delivery if there is still
+/// something to be sent.
 async fn record(
     shared: &Shared,
     tenant: &TenantId,
@@ -222,6 +271,7 @@ async fn record(
     body: Option<Bytes>,
 ) -> Option<Entry> {
     let origin = Origin::system(tenant.clone(), rule).because_of(entry.stream.state.message_id());
+    let before = entry.stream.state.status();
     let mut wait = RECORD_RETRY.0;
     loop {
         match try_record(shared, &origin, &entry, &command, body.clone()).await {
@@ -229,23 +279,59 @@ async fn record(
                 entry.stream = stream;
                 break;
             }
-            Err(Error::Conflict) => {
-                // Another command was first, or an append whose answer was lost was this one.
+            Err(Failed::Store(Error::Conflict)) => {
+                // Somebody else was first: what stands in the ledger now decides.
+                if let Some(stream) = reload(shared, &entry).await {
+                    entry.stream = stream;
+                    if is_recorded(&entry.stream.state, &command) {
+                        break;
+                    }
+                    continue;
+                }
+            }
+            Err(Failed::Refused(refused)) => {
+                // An attempt of another node has this number, or what was to be cancelled is over.
+                tracing::warn!(%refused, delivery = %entry.id, "an outcome came too late");
                 if let Some(stream) = reload(shared, &entry).await {
                     entry.stream = stream;
                     break;
                 }
             }
-            Err(error) => {
+            Err(Failed::Store(error)) => {
                 tracing::warn!(%error, delivery = %entry.id, "cannot record an outcome yet");
             }
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(RECORD_RETRY.1);
     }
-    count_end(shared, entry.stream.state.status());
+    let status = entry.stream.state.status();
+    if status != before {
+        count_end(shared, status);
+    }
     entry.body = None;
-    (entry.stream.state.status() == Status::Pending).then_some(entry)
+    entry.stream.state.due_at().is_some().then_some(entry)
+}
+
+/// Whether an append whose answer was lost was written all the same.
+fn is_recorded(delivery: &Delivery, command: &Command) -> bool {
+    match command {
+        Command::RecordAttempt { attempt, .. } => delivery.last_attempt() == attempt.id,
+        _ => delivery.due_at().is_none(),
+    }
+}
+
+/// Why something was not recorded.
+enum Failed {
+    /// The delivery, as it is in memory, does not take it.
+    Refused(delivery::Error),
+    /// The store did not take it.
+    Store(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
 }
 
 async fn try_record(
@@ -254,14 +340,13 @@ async fn try_record(
     entry: &Entry,
     command: &Command,
     body: Option<Bytes>,
-) -> Result<Stream<Delivery>, Error> {
+) -> Result<Stream<Delivery>, Failed> {
     let mut state = entry.stream.state.clone();
     let sink = EventSink::default();
-    if let Err(refused) = state.handle(command.clone(), &(), &sink).await {
-        // The state is older than the ledger: what stands there decides.
-        tracing::warn!(%refused, delivery = %entry.id, "an outcome came too late");
-        return Err(Error::Conflict);
-    }
+    state
+        .handle(command.clone(), &(), &sink)
+        .await
+        .map_err(Failed::Refused)?;
     let mut commit = Commit::new(origin, shared.clock.now());
     let mut sequence = entry.stream.sequence;
     let mut body = body;

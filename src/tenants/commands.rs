@@ -144,7 +144,11 @@ impl Tenants {
         })
     }
 
-    async fn webhook_row(&self, tenant: &TenantId, id: WebhookId) -> Result<WebhookRow, Error> {
+    pub(super) async fn webhook_row(
+        &self,
+        tenant: &TenantId,
+        id: WebhookId,
+    ) -> Result<WebhookRow, Error> {
         let row = self.shared.views.webhook(tenant, id).await?;
         row.filter(|row| !row.is_deleted).ok_or(Error::NotFound)
     }
@@ -213,7 +217,7 @@ impl Tenants {
 
     /// Runs a command to its end even if whoever asked goes away half-way: the ledger and the
     /// actor must not be left knowing different things.
-    async fn finish<T: Send + 'static>(
+    pub(super) async fn finish<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     Error, Shared,
     accept::{Failed, Prepared},
-    actor::{Accept, Reload, TenantActor},
+    actor::{Accept, Changed, Recover, Reload, TenantActor},
     publish::Published,
 };
 use crate::nodes::Partition;
@@ -151,6 +151,22 @@ impl Directory {
             self.seat(&mut seats, tenant);
         }
         false
+    }
+
+    /// Tells the tenant's actor, if this node sends for the tenant, that it was said by hand what is
+    /// to become of these deliveries.
+    pub(super) fn tell_changed(&self, tenant: &TenantId, ids: Vec<DeliveryId>) {
+        if self.is_held(tenant) {
+            self.seat(&mut self.seats(), tenant).tell(Changed(ids));
+        }
+    }
+
+    /// Tells the tenant's actor, if this node sends for the tenant, that there may be recoveries to
+    /// work on.
+    pub(super) fn tell_to_recover(&self, tenant: &TenantId) {
+        if self.is_held(tenant) {
+            self.seat(&mut self.seats(), tenant).tell(Recover);
+        }
     }
 
     fn is_held(&self, tenant: &TenantId) -> bool {

@@ -1,4 +1,9 @@
-use hookledger_domain::{tenant, topic, validation::FieldError, webhook};
+use hookledger_domain::{
+    delivery::{self, Status},
+    recovery, tenant, topic,
+    validation::FieldError,
+    webhook,
+};
 
 use crate::{
     store::{self, CommandError},
@@ -111,6 +116,30 @@ impl From<topic::Error> for Error {
         match error {
             topic::Error::Invalid(errors) => Self::Invalid(errors),
             topic::Error::NotFound => Self::NotFound,
+        }
+    }
+}
+
+impl From<delivery::Error> for Error {
+    fn from(error: delivery::Error) -> Self {
+        let code = match &error {
+            delivery::Error::NotFound => return Self::NotFound,
+            delivery::Error::Ended { status } => match status {
+                Status::Cancelled => "already_cancelled",
+                _ => "delivery_ended",
+            },
+            delivery::Error::AlreadyScheduled | delivery::Error::WrongAttempt { .. } => "conflict",
+        };
+        Self::conflict(code, error.to_string())
+    }
+}
+
+impl From<recovery::Error> for Error {
+    fn from(error: recovery::Error) -> Self {
+        match error {
+            recovery::Error::NotFound => Self::NotFound,
+            recovery::Error::AlreadyStarted => Self::conflict("already_exists", error.to_string()),
+            recovery::Error::Ended { .. } => Self::conflict("recovery_ended", error.to_string()),
         }
     }
 }

@@ -1,283 +1,134 @@
 //! A webhook's queue in its tenant's actor: pure, so that tests drive it without clock or network.
 //!
-//! A lane holds a window of the webhook's pending deliveries. The rest lies in the `deliveries`
-//! view and is loaded in due order as the window empties. The invariant that nothing is forgotten:
-//! every pending delivery is in the window, in flight, or due no earlier than [`Lane::rest`].
+//! It knows what may be sent when: in which order ([`Window`] as things come due, [`Queues`] one at a
+//! time of each queue), how many at one time, how many a second ([`Pace`]), and whether the receiver
+//! can be reached ([`Circuit`]). What is to be sent lies in the `deliveries` view; a lane holds the
+//! part of it that comes next and says what to load. Of what it does not hold it knows from when on
+//! something may be due, so nothing is forgotten.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroU32,
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
-use hookledger_domain::{delivery::Delivery, ids::DeliveryId};
+use hookledger_domain::{
+    circuit::{self, Circuit},
+    delivery::attempt::FailureCode,
+    ids::DeliveryId,
+};
 
-use super::bodies::Body;
-use crate::store::Stream;
+mod entry;
+mod loading;
+mod news;
+mod pace;
+mod queues;
+mod terms;
+mod turns;
+mod window;
 
-/// The most deliveries that a lane holds besides those in flight.
-pub(super) const WINDOW: usize = 128;
+pub(super) use crate::store::Load;
+pub(super) use entry::{Entry, Next};
+pub(super) use terms::{Mode, Terms};
 
-/// The same while what joins it has its body at hand, which has a bound of its own for the whole
-/// process: a short burst needs no way through the view.
-pub(super) const WINDOW_AT_HAND: usize = 4096;
+use loading::Loading;
+use news::{Flight, Known};
+use pace::Pace;
+use queues::Queues;
+use window::Window;
 
-/// A pending delivery in memory.
-#[derive(Debug, Clone)]
-pub(super) struct Entry {
-    /// Its id.
-    pub id: DeliveryId,
-    /// Its state, so that an attempt costs one append and no read.
-    pub stream: Stream<Delivery>,
-    /// What is to be sent, if it is still at hand; otherwise the store has it.
-    pub body: Option<Body>,
-}
-
-impl Entry {
-    /// When it is due.
-    pub(super) fn due_at(&self) -> DateTime<Utc> {
-        self.stream.state.due_at().unwrap_or_default()
-    }
-}
-
-/// What a lane does with its deliveries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// The webhook is active: send all.
-    All,
-    /// The webhook is inactive: send tests, let the others wait.
-    TestsOnly,
-    /// The webhook is gone: what is pending is to be cancelled.
-    Cancel,
-    /// The webhook is not known: all wait until it is known, or known to be gone.
-    Hold,
-}
-
-/// What [`Lane::next`] gives out.
-#[derive(Debug)]
-pub(super) enum Next {
-    /// Send this one now.
-    Send(Entry),
-    /// Cancel this one.
-    Cancel(Entry),
-}
-
-impl Next {
-    /// Which delivery it is.
-    pub(super) fn id(&self) -> DeliveryId {
-        match self {
-            Self::Send(entry) | Self::Cancel(entry) => entry.id,
-        }
-    }
-}
-
-/// A part of the view that is to be loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Load {
-    /// Only test deliveries.
-    pub only_tests: bool,
-    /// At most this many.
-    pub limit: u32,
-}
+/// What the deliveries of a queue have in common.
+type Key = Arc<str>;
 
 /// A webhook's queue.
 #[derive(Debug)]
 pub(super) struct Lane {
-    mode: Mode,
-    in_flight_max: usize,
+    terms: Terms,
     pace: Option<Pace>,
-    ready: VecDeque<Entry>,
-    later: BTreeMap<(DateTime<Utc>, DeliveryId), Entry>,
-    in_flight: HashSet<DeliveryId>,
-    rest: Option<DateTime<Utc>>,
-    /// While a load is under way: what was touched since, of which the load may tell old news.
-    loading: Option<HashSet<DeliveryId>>,
-    /// The mode changed while a load was under way: its answer is about the wrong deliveries.
-    is_load_stale: bool,
-}
-
-/// At most so many attempts a second: the generic cell rate algorithm.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    per_second: u32,
-    /// When the next attempt may start.
-    free_at: DateTime<Utc>,
-}
-
-/// How much of what was missed may be made up for at once: covers the coarseness of timers.
-const PACE_SLACK: chrono::Duration = chrono::Duration::milliseconds(20);
-
-impl Pace {
-    fn interval(self) -> chrono::Duration {
-        chrono::Duration::microseconds(1_000_000 / i64::from(self.per_second.max(1)))
-    }
-
-    fn take(&mut self, now: DateTime<Utc>) {
-        self.free_at = self.free_at.max(now - PACE_SLACK) + self.interval();
-    }
+    circuit: Circuit,
+    window: Window,
+    queues: Queues,
+    /// What was given out last, and what was loaded last, came from the queues.
+    was_queue: bool,
+    was_load_of_queues: bool,
+    in_flight: HashMap<DeliveryId, Flight>,
+    loading: Option<Loading>,
+    /// Before then nothing is to be loaded.
+    load_again_at: DateTime<Utc>,
 }
 
 impl Lane {
     /// A lane of which `rest` says from when on something may be due in the view.
-    pub(super) fn new(
-        mode: Mode,
-        in_flight_max: usize,
-        rate_limit: Option<u32>,
-        rest: Option<DateTime<Utc>>,
-    ) -> Self {
+    pub(super) fn new(terms: Terms, rest: Option<DateTime<Utc>>) -> Self {
         let mut lane = Self {
-            mode,
-            in_flight_max,
+            terms,
             pace: None,
-            ready: VecDeque::new(),
-            later: BTreeMap::new(),
-            in_flight: HashSet::new(),
-            rest: None,
+            circuit: Circuit::default(),
+            window: Window::new(terms.scope()),
+            queues: Queues::default(),
+            was_queue: false,
+            was_load_of_queues: false,
+            in_flight: HashMap::new(),
             loading: None,
-            is_load_stale: false,
+            load_again_at: DateTime::UNIX_EPOCH,
         };
-        lane.configure(mode, in_flight_max, rate_limit);
+        lane.configure(terms);
         if let Some(due_at) = rest {
-            lane.leave(due_at);
+            lane.doubt(due_at);
         }
         lane
     }
 
-    /// Takes over a changed configuration. With another mode the window is forgotten; what was in
-    /// it lies in the view all the same.
-    pub(super) fn configure(&mut self, mode: Mode, in_flight_max: usize, rate_limit: Option<u32>) {
-        self.in_flight_max = in_flight_max;
-        self.pace = rate_limit.map(|per_second| match self.pace {
-            Some(pace) if pace.per_second == per_second => pace,
-            _ => Pace {
-                per_second,
-                free_at: DateTime::UNIX_EPOCH,
-            },
-        });
-        if mode != self.mode {
-            self.mode = mode;
-            self.ready.clear();
-            self.later.clear();
-            self.rest = Some(DateTime::UNIX_EPOCH);
-            self.is_load_stale = self.loading.is_some();
+    /// Takes over changed terms. With another mode or order, what is held is forgotten; it lies in
+    /// the view all the same.
+    pub(super) fn configure(&mut self, terms: Terms) {
+        let before = std::mem::replace(&mut self.terms, terms);
+        if terms.version != before.version {
+            self.circuit = Circuit::default();
+        }
+        let limit = terms
+            .rate_limit
+            .map(|limit| NonZeroU32::new(limit).unwrap_or(NonZeroU32::MIN));
+        if limit != self.pace.as_ref().map(Pace::per_second) {
+            self.pace = limit.map(Pace::new);
+        }
+        if (terms.mode, terms.is_fifo) != (before.mode, before.is_fifo) {
+            self.forget();
         }
     }
 
-    /// Takes a delivery that was just scheduled. It joins the window if there is room and nothing
-    /// that is due earlier lies in the view only; otherwise it is loaded later.
+    fn forget(&mut self) {
+        self.window = Window::new(self.terms.scope());
+        self.queues = Queues::default();
+        if self.terms.is_in_order() {
+            let flights = self.in_flight.values();
+            self.queues = Queues::new(flights.filter_map(|flight| flight.queue.clone()));
+        }
+        if let Some(loading) = &mut self.loading {
+            loading.outdate();
+        }
+        self.doubt(DateTime::UNIX_EPOCH);
+    }
+
+    /// Takes a delivery that was just scheduled.
     pub(super) fn offer(&mut self, entry: Entry, now: DateTime<Utc>) {
-        if self.mode == Mode::TestsOnly && !entry.stream.state.is_test() {
-            return;
+        match entry
+            .stream
+            .state
+            .queue()
+            .filter(|_| self.terms.is_in_order())
+        {
+            Some(key) => self.queues.hear(key, entry.id, false),
+            None => self.window.offer(entry, now),
         }
-        let due_at = entry.due_at();
-        if self.mode == Mode::Hold {
-            self.leave(due_at);
-            return;
-        }
-        let is_behind = self.rest.is_some_and(|rest| rest <= due_at);
-        let window = match entry.body {
-            Some(_) => WINDOW_AT_HAND,
-            None => WINDOW,
-        };
-        if is_behind || self.held() >= window {
-            self.leave(due_at);
-        } else {
-            self.hold(entry, now);
-        }
-    }
-
-    /// The next thing to do now, if anything may be done. What it gives out to be sent is in
-    /// flight until [`Lane::done`].
-    pub(super) fn next(&mut self, now: DateTime<Utc>) -> Option<Next> {
-        self.ripen(now);
-        if self.in_flight.len() >= self.in_flight_max {
-            return None;
-        }
-        if self.mode != Mode::Cancel && self.pace.is_some_and(|pace| pace.free_at > now) {
-            return None;
-        }
-        let entry = self.ready.pop_front()?;
-        self.in_flight.insert(entry.id);
-        if self.mode == Mode::Cancel {
-            return Some(Next::Cancel(entry));
-        }
-        if let Some(pace) = &mut self.pace {
-            pace.take(now);
-        }
-        Some(Next::Send(entry))
-    }
-
-    /// Whether [`Lane::next`] would give something out.
-    pub(super) fn has_next(&self, now: DateTime<Utc>) -> bool {
-        self.in_flight.len() < self.in_flight_max
-            && (!self.ready.is_empty()
-                || self.later.keys().next().is_some_and(|(due, _)| *due <= now))
-            && (self.mode == Mode::Cancel || self.pace.is_none_or(|pace| pace.free_at <= now))
     }
 
     /// Something that is due at `due_at` may lie in the view of which nobody told.
     pub(super) fn doubt(&mut self, due_at: DateTime<Utc>) {
-        self.leave(due_at);
-    }
-
-    /// What was in flight has been recorded; `again` is the delivery if it is still pending.
-    pub(super) fn done(&mut self, id: DeliveryId, again: Option<Entry>, now: DateTime<Utc>) {
-        self.in_flight.remove(&id);
-        if let Some(touched) = &mut self.loading {
-            touched.insert(id);
-        }
-        if let Some(entry) = again {
-            self.offer(entry, now);
-        }
-    }
-
-    /// Whether a part of the view should be loaded now; if so, it counts as under way until
-    /// [`Lane::loaded`] or [`Lane::load_failed`].
-    pub(super) fn start_load(&mut self, now: DateTime<Utc>) -> Option<Load> {
-        let is_due = self.rest.is_some_and(|rest| rest <= now);
-        let is_held = self.mode == Mode::Hold;
-        if !is_due || is_held || self.loading.is_some() || self.held() > WINDOW / 2 {
-            return None;
-        }
-        self.loading = Some(HashSet::new());
-        self.rest = None;
-        let limit = WINDOW + self.held() + self.in_flight.len();
-        Some(Load {
-            only_tests: self.mode == Mode::TestsOnly,
-            limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        })
-    }
-
-    /// Takes what a load gave, in due order. Deliveries that are `elsewhere` may be among it: those
-    /// that are being accepted will be offered, others have an attempt that began under another lane.
-    pub(super) fn loaded(
-        &mut self,
-        load: Load,
-        entries: Vec<Entry>,
-        elsewhere: &HashSet<DeliveryId>,
-        now: DateTime<Utc>,
-    ) {
-        let touched = self.loading.take().unwrap_or_default();
-        if std::mem::take(&mut self.is_load_stale) {
-            self.leave(DateTime::UNIX_EPOCH);
-            return;
-        }
-        if entries.len() >= load.limit as usize {
-            // What follows is due no earlier than the last of these.
-            let last = entries.last().map(Entry::due_at);
-            self.leave(last.unwrap_or(DateTime::UNIX_EPOCH));
-        }
-        let held = self.held_ids();
-        for entry in entries {
-            let is_known = elsewhere.contains(&entry.id)
-                || held.contains(&entry.id)
-                || self.in_flight.contains(&entry.id)
-                || touched.contains(&entry.id);
-            if is_known {
-                continue;
-            }
-            if self.held() >= WINDOW {
-                self.leave(entry.due_at());
-            } else {
-                self.hold(entry, now);
-            }
+        self.window.leave(due_at);
+        if self.terms.is_in_order() {
+            self.queues.leave(due_at);
         }
     }
 
@@ -289,112 +140,194 @@ impl Lane {
         touched: &HashSet<DeliveryId>,
         now: DateTime<Utc>,
     ) {
-        let held = self.held_ids();
         for entry in entries {
-            let is_known = held.contains(&entry.id)
-                || self.in_flight.contains(&entry.id)
-                || touched.contains(&entry.id);
-            if !is_known {
+            if !self.in_flight.contains_key(&entry.id) && !touched.contains(&entry.id) {
                 self.offer(entry, now);
             }
         }
     }
 
+    /// Somebody else has changed a delivery: it was asked for by hand, cancelled, or the like.
+    /// `fresh` is how it stands in the ledger, if something is still to be sent; `queue` is its
+    /// [`Delivery::queue`](hookledger_domain::delivery::Delivery::queue).
+    pub(super) fn changed(
+        &mut self,
+        id: DeliveryId,
+        fresh: Option<Entry>,
+        queue: Option<&str>,
+        now: DateTime<Utc>,
+    ) {
+        let due_at = fresh.as_ref().and_then(Entry::due_at);
+        if let Some(flight) = self.in_flight.get_mut(&id) {
+            return flight.changed(due_at);
+        }
+        let fresh = fresh.filter(|_| due_at.is_some());
+        let known = fresh.as_ref().map_or(Known::Unsure, |entry| Known::UpTo {
+            sequence: entry.stream.sequence,
+            is_to_be_sent: true,
+        });
+        self.learn(id, known);
+        match queue.filter(|_| self.terms.is_in_order()) {
+            Some(key) => self.queues.changed(key, id, fresh.as_ref(), now),
+            None => self.window.changed(id, fresh, now),
+        }
+    }
+
+    /// Whether [`Lane::next`] would give something out.
+    pub(super) fn has_next(&self, now: DateTime<Utc>) -> bool {
+        if self.in_flight.len() >= self.terms.in_flight_max {
+            return false;
+        }
+        let is_free = self.limits().is_none_or(|pace| pace.free_at() <= now);
+        let only_by_hand = self.is_only_by_hand(now);
+        is_free && (self.window.has_next(only_by_hand, now) || self.queues.has_next(only_by_hand))
+    }
+
+    /// The next thing to do now, if anything may be done. What it gives out is in flight until
+    /// [`Lane::done`].
+    pub(super) fn next(&mut self, now: DateTime<Utc>) -> Option<Next> {
+        if !self.has_next(now) {
+            return None;
+        }
+        let only_by_hand = self.is_only_by_hand(now);
+        let has_queue = self.queues.has_next(only_by_hand);
+        self.was_queue = has_queue && !(self.was_queue && self.window.has_next(only_by_hand, now));
+        let (queue, entry) = if self.was_queue {
+            let (key, entry) = self.queues.next(only_by_hand)?;
+            (Some(key), entry)
+        } else {
+            let entry = self.window.next(only_by_hand, now)?;
+            (entry.stream.state.queue().map(Key::from), entry)
+        };
+        let flight = Flight::new(queue, &entry);
+        self.in_flight.insert(entry.id, flight);
+        if self.terms.mode == Mode::Cancel {
+            return Some(Next::Cancel(entry));
+        }
+        if let Some(pace) = &mut self.pace {
+            pace.take(now);
+        }
+        Some(Next::Send(entry))
+    }
+
+    /// What limits the attempts a second; cancelling is no attempt.
+    fn limits(&self) -> Option<&Pace> {
+        self.pace
+            .as_ref()
+            .filter(|_| self.terms.mode != Mode::Cancel)
+    }
+
+    /// Whether the receiver is spared everything but what somebody asked for: it cannot be reached,
+    /// or one attempt is trying whether it can be again.
+    fn is_only_by_hand(&self, now: DateTime<Utc>) -> bool {
+        match self.circuit.state(now) {
+            _ if self.terms.mode == Mode::Cancel => false,
+            circuit::State::Closed => false,
+            circuit::State::Open => true,
+            circuit::State::HalfOpen => !self.in_flight.is_empty(),
+        }
+    }
+
+    /// What was in flight has been recorded; `again` is the delivery if it is to be sent again. It
+    /// may have begun under another lane.
+    pub(super) fn done(&mut self, id: DeliveryId, again: Option<Entry>, now: DateTime<Utc>) {
+        let due_at = again.as_ref().and_then(Entry::due_at);
+        let again = again.filter(|_| due_at.is_some());
+        let Some(flight) = self.in_flight.remove(&id) else {
+            self.learn(id, Known::Unsure);
+            // Its queue waits for it, if it stands in one.
+            if due_at.is_some() || self.terms.is_in_order() {
+                self.doubt(due_at.unwrap_or(now));
+            }
+            return;
+        };
+        let known = flight.end(again.as_ref());
+        self.learn(id, known);
+        let is_sure = known != Known::Unsure;
+        if let Some(key) = flight.queue.filter(|_| self.terms.is_in_order()) {
+            self.queues.done(&key, id, due_at, is_sure, now);
+        } else if is_sure {
+            again
+                .into_iter()
+                .for_each(|entry| self.window.offer(entry, now));
+        } else if let Some(due_at) =
+            earliest([due_at, flight.change.and_then(|change| change.due_at)])
+        {
+            self.doubt(due_at);
+        }
+    }
+
+    /// Takes note of how an attempt ended.
+    pub(super) fn note(&mut self, failure: Option<FailureCode>, ended_at: DateTime<Utc>) {
+        self.circuit.note(failure, ended_at);
+    }
+
+    /// Whether the receiver can be reached, as far as is known.
+    pub(super) fn circuit_state(&self, now: DateTime<Utc>) -> circuit::State {
+        self.circuit.state(now)
+    }
+
     /// What is in flight, for whoever forgets the lane.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = DeliveryId> {
-        self.in_flight.iter().copied()
+        self.in_flight.keys().copied()
     }
 
     /// Since when the delivery that waits longest has been due, if one is due at `now`.
     pub(super) fn due_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let ready = self.ready.front().map(Entry::due_at);
-        let later = self.later.keys().next().map(|(due_at, _)| *due_at);
-        // A lane that only looks whether something is due has no delivery that waits.
-        let rest = self.rest.filter(|rest| *rest > DateTime::UNIX_EPOCH);
-        [ready, later, rest]
-            .into_iter()
-            .flatten()
-            .min()
-            .filter(|due_at| *due_at <= now)
-    }
-
-    /// A load came to nothing; it is to be tried again from `retry_at` on.
-    pub(super) fn load_failed(&mut self, retry_at: DateTime<Utc>) {
-        self.loading = None;
-        self.is_load_stale = false;
-        self.rest = Some(retry_at);
+        let due_since = earliest([self.window.due_since(), self.queues.due_since()]);
+        due_since.filter(|due_at| *due_at <= now)
     }
 
     /// When something may be to do without anything happening before; `None` if never. What only
     /// the limit of attempts in flight holds back needs no waking: the end of one of them does it.
     pub(super) fn wake_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        if self.mode == Mode::Hold {
-            return None;
-        }
-        let rest = self
-            .rest
-            .filter(|_| self.loading.is_none() && self.held() <= WINDOW / 2);
-        let later = self.later.keys().next().map(|(due_at, _)| *due_at);
+        let loads = self
+            .window
+            .load_at()
+            .into_iter()
+            .chain(self.queues.wake_at(now));
+        let loads = loads
+            .filter(|_| self.loading.is_none())
+            .map(|at| at.max(self.load_again_at));
+        let has_next = |only_by_hand| {
+            self.window.has_next(only_by_hand, now) || self.queues.has_next(only_by_hand)
+        };
         // Also with nothing to send now: a lane that was dropped would forget its pace.
-        let paced = self.pace.map(|pace| pace.free_at);
-        // What is due already must not hide what is to come.
-        let is_ahead = |at: &DateTime<Utc>| *at > now;
-        let later = later.filter(is_ahead);
-        let paced = paced.filter(is_ahead);
-        [rest, later, paced].into_iter().flatten().min()
+        let paced = self.limits().map(|pace| match has_next(false) {
+            true => pace.free_at(),
+            false => pace.full_at(),
+        });
+        let probe = self.circuit.probe_at().filter(|_| has_next(false));
+        // What may be done already must not hide what is to come.
+        loads
+            .chain(
+                [self.window.wake_at(now), paced, probe]
+                    .into_iter()
+                    .flatten(),
+            )
+            .filter(|at| *at > now)
+            .min()
     }
 
     /// Whether nothing is to do before [`Lane::wake_at`].
-    pub(super) fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.in_flight.is_empty() && self.loading.is_none()
+    pub(super) fn is_idle(&self, now: DateTime<Utc>) -> bool {
+        self.in_flight.is_empty()
+            && self.loading.is_none()
+            && self.queues.is_idle()
+            && !self.window.has_next(false, now)
     }
 
-    /// Whether nothing is pending here or in the view.
+    /// Whether nothing is to be sent, here or in the view, and nothing is known of the receiver that
+    /// would have to be found out again.
     pub(super) fn is_empty(&self) -> bool {
-        self.held() == 0 && self.in_flight.is_empty() && self.rest.is_none()
+        let is_carefree = self.terms.mode == Mode::Cancel || self.circuit == Circuit::default();
+        is_carefree && self.in_flight.is_empty() && self.window.is_empty() && self.queues.is_empty()
     }
+}
 
-    fn held(&self) -> usize {
-        self.ready.len() + self.later.len()
-    }
-
-    fn held_ids(&self) -> HashSet<DeliveryId> {
-        self.ready
-            .iter()
-            .chain(self.later.values())
-            .map(|entry| entry.id)
-            .collect()
-    }
-
-    fn hold(&mut self, mut entry: Entry, now: DateTime<Utc>) {
-        let due_at = entry.due_at();
-        if due_at <= now || self.mode == Mode::Cancel {
-            self.ready.push_back(entry);
-        } else {
-            // It will wait; its body need not.
-            entry.body = None;
-            self.later.insert((due_at, entry.id), entry);
-        }
-    }
-
-    /// Leaves something that is due at `due_at` to the view. What is to be cancelled need not wait
-    /// until it is due.
-    fn leave(&mut self, due_at: DateTime<Utc>) {
-        let due_at = match self.mode {
-            Mode::Cancel => DateTime::UNIX_EPOCH,
-            Mode::All | Mode::TestsOnly | Mode::Hold => due_at,
-        };
-        self.rest = Some(self.rest.map_or(due_at, |rest| rest.min(due_at)));
-    }
-
-    fn ripen(&mut self, now: DateTime<Utc>) {
-        while let Some(first) = self.later.first_entry() {
-            if first.key().0 > now {
-                break;
-            }
-            self.ready.push_back(first.remove());
-        }
-    }
+/// The first of some moments.
+fn earliest<const N: usize>(moments: [Option<DateTime<Utc>>; N]) -> Option<DateTime<Utc>> {
+    moments.into_iter().flatten().min()
 }
 
 #[cfg(test)]

@@ -4,10 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
-    ids::WebhookId, retry::Schedule, signature::Secret, tenant::TenantId, webhook::Webhook,
+    ids::WebhookId,
+    retry::Schedule,
+    signature::Secret,
+    tenant::TenantId,
+    webhook::{Ordering, Webhook},
 };
 
-use super::lane::Mode;
+use super::lane::{Mode, Terms};
 use crate::{
     store::Stream,
     vault::{self, Vault},
@@ -97,20 +101,19 @@ impl LiveWebhook {
         }
     }
 
-    /// What its lane does.
-    pub(super) fn mode(&self) -> Mode {
-        if self.webhook.is_active() {
-            Mode::All
-        } else {
-            Mode::TestsOnly
-        }
-    }
-
-    /// How many attempts it may have at one time.
-    pub(super) fn in_flight_max(&self, limit: usize) -> usize {
-        match self.webhook.config().max_in_flight {
-            Some(own) => limit.min(usize::try_from(own).unwrap_or(limit)),
-            None => limit,
+    /// What its lane goes by, where `limit` attempts may run at one time.
+    pub(super) fn terms(&self, limit: usize) -> Terms {
+        let config = self.webhook.config();
+        let own = config.max_in_flight.map(usize::try_from);
+        Terms {
+            mode: match self.webhook.is_active() {
+                true => Mode::All,
+                false => Mode::TestsOnly,
+            },
+            is_fifo: config.ordering == Ordering::Fifo,
+            in_flight_max: own.map_or(limit, |own| own.unwrap_or(limit).min(limit)),
+            rate_limit: config.rate_limit,
+            version: self.version,
         }
     }
 }

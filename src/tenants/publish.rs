@@ -1,6 +1,5 @@
 //! Publishing: what is checked and made before a message reaches its tenant's actor.
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
     actor::Origin,
@@ -166,7 +165,7 @@ impl Tenants {
             return Ok(Known::Yes(published));
         }
         let timestamp = publish.timestamp.unwrap_or_else(|| self.shared.clock.now());
-        let mut item = prepare_body(topic, timestamp, &publish.data);
+        let mut item = Prepared::new(topic, timestamp, &publish.data);
         item.ordering_key = publish.ordering_key;
         item.idempotency = idempotency;
         Ok(Known::No(item))
@@ -219,7 +218,7 @@ impl Tenants {
             Some(data) => data,
             None => test_data(&row.config.name)?,
         };
-        let mut item = prepare_body(topic, self.shared.clock.now(), &data);
+        let mut item = Prepared::new(topic, self.shared.clock.now(), &data);
         item.only = Some(webhook);
         item.trigger = Trigger::Test;
         let answers = self.directory.test(tenant, item, origin).await?;
@@ -231,20 +230,6 @@ impl Tenants {
 enum Known {
     Yes(Published),
     No(Prepared),
-}
-
-fn prepare_body(topic: Topic, timestamp: DateTime<Utc>, data: &RawValue) -> Prepared {
-    let body = Bytes::from(message::body::body(topic.as_str(), timestamp, data));
-    Prepared {
-        topic,
-        timestamp,
-        ordering_key: None,
-        body_sha256: hex(&Sha256::digest(&body)),
-        body,
-        idempotency: None,
-        only: None,
-        trigger: Trigger::Publish,
-    }
 }
 
 fn test_data(webhook_name: &str) -> Result<Box<RawValue>, Error> {

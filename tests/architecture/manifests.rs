@@ -9,6 +9,7 @@ pub(super) const DOMAIN: &[&str] = &[
     "chrono",
     "cqrs-es",
     "hmac",
+    "httpdate",
     "ipnet",
     "serde",
     "serde_json",

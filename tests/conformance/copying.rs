@@ -217,7 +217,8 @@ async fn events_of_older_versions_are_copied_as_they_are_from<A: Engine, B: Engi
     from.close().await;
     let changed = source.write_scheduled_as_once().await;
     // Once there were no tests.
-    let published = source.execute("UPDATE deliveries SET trigger = 'publish'");
+    let published =
+        source.execute("UPDATE deliveries SET trigger = 'publish', queue = coalesce(queue, '')");
     published.await;
     let (from, (_target, to)) = (reopen(&source).await, open::<B>().await);
     copy(&from, &to, &quiet).await.unwrap();

@@ -253,7 +253,7 @@ pub(super) async fn single_rows_are_found_by_their_tenant_only<E: Engine>() {
 }
 
 /// Appends events of one aggregate, from the first one on.
-async fn append(
+pub(super) async fn append(
     store: &Store,
     tenant_id: &TenantId,
     id: impl ToString,
@@ -410,7 +410,7 @@ pub(super) async fn topics_follow_the_catalogue<E: Engine>() {
     store.close().await;
 }
 
-fn webhook_id(number: u128) -> WebhookId {
+pub(super) fn webhook_id(number: u128) -> WebhookId {
     WebhookId::from_uuid(Sequence::default().next(at(0), number << 40))
 }
 
@@ -431,7 +431,7 @@ fn config(name: &str) -> Config {
     }
 }
 
-fn registered(tenant_id: &TenantId) -> Fact {
+pub(super) fn registered(tenant_id: &TenantId) -> Fact {
     let event = webhook::Event::Registered {
         tenant_id: tenant_id.clone(),
         config: config("first"),
@@ -476,6 +476,8 @@ pub(super) async fn webhooks_show_what_happened_last<E: Engine>() {
         tenant_id: acme.clone(),
         config: config("first"),
         is_active: true,
+        disabled_reason: None,
+        failing_since: None,
         secrets: Secrets {
             current: secret(1),
             previous: Vec::new(),
@@ -548,9 +550,18 @@ pub(super) async fn a_little_of_everything(store: &Store) {
         store,
         &acme,
         webhook_id(1),
-        [registered(&acme), webhook::Event::Deactivated.into()],
+        [
+            registered(&acme),
+            webhook::Event::Deactivated.into(),
+            webhook::Event::Activated.into(),
+            webhook::Event::Disabled {
+                reason: webhook::DisableReason::Gone,
+            }
+            .into(),
+        ],
     )
     .await;
+    super::steering::a_recovery(store, &acme).await;
     let description = "d".to_owned();
     append(
         store,

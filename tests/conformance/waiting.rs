@@ -1,27 +1,33 @@
 //! What is still to be sent, as the lanes read it.
 
-use hookledger::store::{Stream, Waiting};
+use std::collections::BTreeMap;
+
+use hookledger::store::{Load, Store, Stream, Waiting};
 use hookledger_domain::{
-    delivery::{Delivery, Status, attempt::Trigger},
+    delivery::{Delivery, attempt::Trigger},
     ids::WebhookId,
 };
 use hookledger_projections::rows::DeliveryRow;
 
 use super::{Engine, TenantId, open, world::World};
 
-/// The pending deliveries of a webhook in the order in which they come due.
+/// The deliveries of a webhook that are to be sent, in the order in which they come due.
 fn due<'a>(world: &'a World, tenant_id: &TenantId, webhook_id: WebhookId) -> Vec<&'a DeliveryRow> {
     let mut due: Vec<&DeliveryRow> = world
         .deliveries
         .iter()
         .filter(|row| {
-            row.status == Status::Pending
+            row.next_attempt_at.is_some()
                 && row.tenant_id == *tenant_id
                 && row.webhook_id == webhook_id
         })
         .collect();
     due.sort_by_key(|row| (row.next_attempt_at, row.id));
     due
+}
+
+fn soonest(only_tests: bool, limit: u32) -> Load {
+    Load::Due { only_tests, limit }
 }
 
 fn lanes(world: &World) -> impl Iterator<Item = (&TenantId, WebhookId)> {
@@ -81,7 +87,7 @@ pub(super) async fn due_deliveries_come_in_the_order_of_their_times<E: Engine>()
         for limit in [1, 3, 1000] {
             let found: Vec<(String, Stream<Delivery>)> = store
                 .ledger()
-                .load_due(tenant_id, webhook_id, false, limit)
+                .load_agenda(tenant_id, webhook_id, &soonest(false, limit))
                 .await
                 .unwrap();
             let expected: Vec<String> = due
@@ -94,10 +100,9 @@ pub(super) async fn due_deliveries_come_in_the_order_of_their_times<E: Engine>()
                 expected
             );
             for ((_, stream), row) in found.iter().zip(&due) {
-                assert_eq!(stream.state.status(), Status::Pending);
+                assert_eq!(stream.state.status(), row.status);
                 assert_eq!(stream.state.due_at(), row.next_attempt_at);
                 assert_eq!(stream.state.attempts(), row.attempts);
-                assert_eq!(stream.sequence, u64::from(row.attempts) + 1);
             }
         }
     }
@@ -115,7 +120,7 @@ pub(super) async fn only_tests_are_due_when_only_tests_are_asked_for<E: Engine>(
         let mut expected: Vec<String> = tests.map(|row| row.id.to_string()).collect();
         let found = store
             .ledger()
-            .load_due::<Delivery>(tenant_id, webhook_id, true, 1000)
+            .load_agenda::<Delivery>(tenant_id, webhook_id, &soonest(true, 1000))
             .await
             .unwrap();
         let mut found: Vec<String> = found.into_iter().map(|(id, _)| id).collect();
@@ -125,5 +130,84 @@ pub(super) async fn only_tests_are_due_when_only_tests_are_asked_for<E: Engine>(
         count += found.len();
     }
     assert!(count > 0, "the history is too short");
+    store.close().await;
+}
+
+/// What is to be sent by queue, each in the order of the ids.
+fn queues(
+    world: &World,
+    tenant_id: &TenantId,
+    webhook_id: WebhookId,
+) -> BTreeMap<String, Vec<String>> {
+    let mut queues: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for row in due(world, tenant_id, webhook_id) {
+        if let Some(queue) = &row.queue {
+            let ids = queues.entry(queue.clone()).or_default();
+            ids.push(row.id.to_string());
+        }
+    }
+    queues.values_mut().for_each(|ids| ids.sort());
+    queues
+}
+
+async fn load(store: &Store, tenant_id: &TenantId, webhook: WebhookId, load: Load) -> Vec<String> {
+    let ledger = store.ledger();
+    let found = ledger.load_agenda::<Delivery>(tenant_id, webhook, &load);
+    found.await.unwrap().into_iter().map(|(id, _)| id).collect()
+}
+
+pub(super) async fn queues_are_read_from_their_heads_on<E: Engine>() {
+    let (_engine, store) = open::<E>().await;
+    let world = World::build(&store, 8, 300).await;
+    let mut most = 0;
+    for (tenant_id, webhook_id) in lanes(&world) {
+        let queues = queues(&world, tenant_id, webhook_id);
+        most = most.max(queues.len());
+        let heads = |of: &mut dyn Iterator<Item = &String>, each: u32| -> Vec<String> {
+            of.filter_map(|key| queues.get(key))
+                .flat_map(|ids| ids.iter().take(each as usize).cloned())
+                .collect()
+        };
+        for each in [1, 2, 1000] {
+            let keys: Vec<String> = queues
+                .keys()
+                .cloned()
+                .chain(["nobody".to_owned()])
+                .collect();
+            let these = Load::TheseQueues {
+                keys: keys.clone(),
+                each,
+            };
+            let found = load(&store, tenant_id, webhook_id, these).await;
+            assert_eq!(found, heads(&mut keys.iter(), each));
+            // From the start, and on from each of them.
+            for after in [None].into_iter().chain(queues.keys().cloned().map(Some)) {
+                let limit = 2;
+                let sweep = Load::Queues {
+                    after: after.clone(),
+                    queues: limit,
+                    each,
+                };
+                let found = load(&store, tenant_id, webhook_id, sweep).await;
+                let has_keyless = after.is_none() && queues.contains_key("");
+                let mut next = queues
+                    .keys()
+                    .filter(|key| after.as_ref().is_none_or(|after| *key > after))
+                    .take(limit as usize + usize::from(has_keyless));
+                assert_eq!(found, heads(&mut next, each), "{after:?}");
+            }
+        }
+    }
+    assert!(most >= 4, "the history has too few queues: {most}");
+    let stranger = super::tenant("stranger");
+    for (_, webhook_id) in lanes(&world) {
+        let all = Load::Queues {
+            after: None,
+            queues: 10,
+            each: 10,
+        };
+        let found = load(&store, &stranger, webhook_id, all).await;
+        assert!(found.is_empty(), "no other tenant's");
+    }
     store.close().await;
 }

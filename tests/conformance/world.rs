@@ -166,7 +166,7 @@ impl World {
             tenant_id,
             topic,
             timestamp: self.now - chrono::Duration::milliseconds(7),
-            ordering_key: self.random.random_bool(0.3).then(|| "order-1".to_owned()),
+            ordering_key: self.ordering_key(),
             body_bytes: body.len() as u64,
             body_sha256: format!("{:064x}", self.messages.len()),
             idempotency: has_key.then(|| IdempotencyKey {
@@ -176,6 +176,11 @@ impl World {
             fan_out,
         };
         self.accept(id, accepted, body);
+    }
+
+    fn ordering_key(&mut self) -> Option<String> {
+        let key = self.random.random_range(0..10);
+        (key < 5).then(|| format!("order-{key}"))
     }
 
     fn accept(&mut self, id: MessageId, accepted: Accepted, body: String) {
@@ -231,6 +236,11 @@ impl World {
         } else {
             Trigger::Publish
         };
+        // A test has no place in any order.
+        let ordering_key = accepted
+            .ordering_key
+            .clone()
+            .filter(|_| trigger != Trigger::Test);
         let scheduled = Scheduled {
             tenant_id: accepted.tenant_id.clone(),
             message_id,
@@ -238,7 +248,7 @@ impl World {
             topic: accepted.topic.clone(),
             trigger,
             due_at: self.now,
-            ordering_key: None,
+            ordering_key: ordering_key.clone(),
         };
         let fact = delivery::Event::Scheduled(scheduled).into();
         commit.push(to.delivery_id, 1, &fact).expect("a good event");
@@ -249,6 +259,7 @@ impl World {
             webhook_id: to.webhook_id,
             topic: accepted.topic.clone(),
             trigger,
+            queue: (trigger != Trigger::Test).then(|| ordering_key.unwrap_or_default()),
             status: Status::Pending,
             attempts: 0,
             created_at: to.delivery_id.time(),
@@ -265,6 +276,7 @@ impl World {
         mut row: DeliveryRow,
         commits: &mut Vec<(usize, Commit)>,
     ) -> DeliveryRow {
+        let mut steps = 0;
         while row.status == Status::Pending && self.random.random_bool(0.7) {
             let step = row.attempts as usize + 1;
             let mut commit = Commit::new(&origin(&row.tenant_id), self.now);
@@ -283,12 +295,84 @@ impl World {
                 .push_with_body(row.id, sequence, &event.into(), body)
                 .expect("a good event");
             commits.push((step, commit));
+            steps = step;
+        }
+        if self.random.random_bool(0.3) {
+            self.ask_again(&mut row, steps, commits);
         }
         row
     }
 
-    fn attempt(&mut self, row: &mut DeliveryRow) -> (delivery::Event, Option<String>) {
+    /// Asks for one more attempt by hand, which comes to nothing or is not made yet.
+    fn ask_again(
+        &mut self,
+        row: &mut DeliveryRow,
+        mut step: usize,
+        commits: &mut Vec<(usize, Commit)>,
+    ) {
+        let scheduled_at = row.next_attempt_at;
+        let mut events = vec![delivery::Event::AttemptRequested {
+            trigger: Trigger::Redeliver,
+            at: self.now,
+        }];
+        row.next_attempt_at = Some(self.now);
+        if self.random.random_bool(0.5) {
+            let attempt = Attempt {
+                failure: Some(Failure {
+                    code: FailureCode::Connect,
+                    message: "nobody there".to_owned(),
+                }),
+                response: None,
+                trigger: Trigger::Redeliver,
+                ..self.attempted(row)
+            };
+            self.log(row, &attempt, None);
+            row.next_attempt_at = scheduled_at;
+            events.push(delivery::Event::ExtraAttemptFailed {
+                attempt,
+                next_attempt_at: scheduled_at,
+            });
+        } else if row.status != Status::Pending && self.random.random_bool(0.5) {
+            let reason = CancelReason::Requested;
+            events.push(delivery::Event::RequestWithdrawn { reason });
+            row.next_attempt_at = None;
+        }
+        for event in events {
+            step += 1;
+            let mut commit = Commit::new(&origin(&row.tenant_id), self.now);
+            commit
+                .push(row.id, step as u64 + 1, &event.into())
+                .expect("a good event");
+            commits.push((step, commit));
+        }
+    }
+
+    /// An attempt as it may be, with an answer.
+    fn attempted(&mut self, row: &DeliveryRow) -> Attempt {
         let id = AttemptId::from_uuid(self.uuid());
+        Attempt {
+            id,
+            number: row.attempts + 1,
+            message_id: row.message_id,
+            webhook_id: row.webhook_id,
+            topic: row.topic.clone(),
+            webhook_version: self.random.random_range(1..5),
+            trigger: if row.attempts == 0 {
+                row.trigger
+            } else {
+                Trigger::Retry
+            },
+            started_at: id.time(),
+            duration_ms: self.random.random_range(0..10_000),
+            url: "https://example.com/hook".to_owned(),
+            response: None,
+            failure: None,
+        }
+    }
+
+    fn attempt(&mut self, row: &mut DeliveryRow) -> (delivery::Event, Option<String>) {
+        let attempt = self.attempted(row);
+        let id = attempt.id;
         let status = STATUSES[self.random.random_range(0..STATUSES.len())];
         let is_answered = self.random.random_bool(0.8);
         let failure = match (is_answered, status) {
@@ -310,22 +394,9 @@ impl World {
             body_truncated: self.random.random_bool(0.1),
         });
         let attempt = Attempt {
-            id,
-            number: row.attempts + 1,
-            message_id: row.message_id,
-            webhook_id: row.webhook_id,
-            topic: row.topic.clone(),
-            webhook_version: self.random.random_range(1..5),
-            trigger: if row.attempts == 0 {
-                row.trigger
-            } else {
-                Trigger::Retry
-            },
-            started_at: id.time(),
-            duration_ms: self.random.random_range(0..10_000),
-            url: "https://example.com/hook".to_owned(),
             response,
             failure,
+            ..attempt
         };
         self.log(row, &attempt, body.clone());
         let next_attempt_at =

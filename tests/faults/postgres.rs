@@ -5,6 +5,7 @@ mod any_node;
 mod backlog;
 mod hand_over;
 mod hanging;
+mod in_order;
 mod killed;
 mod nodes;
 mod outages;

@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 43] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 52] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -61,6 +61,41 @@ const ROUTES: [(&str, &str, Who, &str, u16); 43] = [
     ("GET", "/api/admin/webhooks/{webhook}/logs", READS, "", 200),
     ("GET", "/api/admin/deliveries", READS, "", 200),
     ("GET", "/api/admin/deliveries/{delivery}", READS, "", 200),
+    (
+        "POST",
+        "/api/admin/deliveries/{delivery}/redeliver",
+        Roles("ao"),
+        "",
+        202,
+    ),
+    (
+        "POST",
+        "/api/admin/webhooks/{webhook}/recover",
+        Roles("ao"),
+        "{}",
+        422,
+    ),
+    (
+        "GET",
+        "/api/admin/webhooks/{webhook}/recoveries",
+        READS,
+        "",
+        200,
+    ),
+    (
+        "GET",
+        "/api/admin/webhooks/{webhook}/recoveries/{id}",
+        READS,
+        "",
+        404,
+    ),
+    (
+        "POST",
+        "/api/admin/webhooks/{webhook}/recoveries/{id}/cancel",
+        Roles("ao"),
+        "",
+        404,
+    ),
     ("GET", "/api/admin/logs", READS, "", 200),
     ("GET", "/api/admin/topics", AnyToken, "", 200),
     ("GET", "/api/admin/tokens", ADMIN, "", 200),
@@ -134,7 +169,29 @@ const ROUTES: [(&str, &str, Who, &str, u16); 43] = [
         "{}",
         404,
     ),
+    (
+        "POST",
+        "/api/admin/webhooks/{id}/recover",
+        Roles("ao"),
+        r#"{"from":"2026-03-24T23:11:25Z"}"#,
+        404,
+    ),
+    ("GET", "/api/admin/webhooks/{id}/recoveries", READS, "", 404),
     ("GET", "/api/admin/deliveries/{id}", READS, "", 404),
+    (
+        "POST",
+        "/api/admin/deliveries/{id}/redeliver",
+        Roles("ao"),
+        "",
+        404,
+    ),
+    (
+        "POST",
+        "/api/admin/deliveries/{id}/cancel",
+        Roles("ao"),
+        "",
+        404,
+    ),
     ("GET", "/api/events/{id}", READS, "", 404),
     ("GET", "/api/platform/tenants/nobody", Platform, "", 404),
 ];
@@ -171,8 +228,8 @@ impl World {
         for (name, value) in &self.names {
             path = path.replace(name, value);
         }
-        let prefix = ["webhooks", "deliveries", "tokens", "events"];
-        let prefixes = ["wh_", "dlv_", "tok_", "msg_"];
+        let prefix = ["webhooks", "deliveries", "tokens", "events", "recoveries"];
+        let prefixes = ["wh_", "dlv_", "tok_", "msg_", "rec_"];
         for (collection, id) in prefix.into_iter().zip(prefixes) {
             let unknown = format!("{collection}/{id}0190a5b8c9d07f3e8a1b2c3d4e5f6071");
             path = path.replace(&format!("{collection}/{{id}}"), &unknown);

@@ -4,14 +4,6 @@ use serde_json::{Value, json};
 
 use crate::support::{App, Gate, Receiver, Reply, Tenant, Webhook, eventually, fail_first};
 
-async fn set_active(tenant: &Tenant, webhook: &Webhook, is_active: bool) {
-    let changed = tenant
-        .api
-        .patch(&webhook.path(), json!({"is_active": is_active}))
-        .await;
-    assert_eq!(changed.expect(200)["is_active"], is_active);
-}
-
 async fn test(tenant: &Tenant, webhook: &Webhook, body: Value) -> Value {
     let accepted = tenant
         .api
@@ -37,7 +29,7 @@ async fn pending_deliveries_wait_for_an_inactive_webhook() {
         (tenant.delivery_of(&message).await["attempts"] == 1).then_some(())
     })
     .await;
-    set_active(&tenant, &webhook, false).await;
+    tenant.set_active(&webhook, false).await;
     let waiting = tenant.delivery_of(&message).await;
     assert_eq!(waiting["status"], "pending");
     let missed = tenant.publish("ticket.created", json!({"n": 2})).await;
@@ -67,7 +59,7 @@ async fn pending_deliveries_wait_for_an_inactive_webhook() {
         .count();
     assert_eq!(sent, 1);
 
-    set_active(&tenant, &webhook, true).await;
+    tenant.set_active(&webhook, true).await;
     let delivery = tenant.until(&message, "succeeded").await;
     assert_eq!(delivery["attempts"], 2);
     assert!(
@@ -87,7 +79,7 @@ async fn a_test_is_one_attempt_to_one_webhook_active_or_not() {
     let webhook = tenant
         .webhook(&receiver.url("/hooks"), &["ticket.created"])
         .await;
-    set_active(&tenant, &webhook, false).await;
+    tenant.set_active(&webhook, false).await;
 
     let delivery = test(&tenant, &webhook, json!({})).await;
     assert_eq!(

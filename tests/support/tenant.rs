@@ -83,6 +83,24 @@ impl Tenant {
         }
     }
 
+    /// Switches a webhook on or off.
+    pub(crate) async fn set_active(&self, webhook: &Webhook, is_active: bool) {
+        let path = webhook.path();
+        let changed = self.api.patch(&path, json!({"is_active": is_active})).await;
+        assert_eq!(changed.expect(200)["is_active"], is_active);
+    }
+
+    /// Publishes many messages with this topic, in batches.
+    pub(crate) async fn publish_many(&self, event: &str, count: usize) {
+        let numbers: Vec<usize> = (0..count).collect();
+        for chunk in numbers.chunks(500) {
+            let message = |n| json!({"event": event, "data": {"n": n}});
+            let events: Vec<Value> = chunk.iter().map(message).collect();
+            let batch = json!({"events": events});
+            self.api.post("/api/events/batch", batch).await.expect(202);
+        }
+    }
+
     /// Publishes a message and gives its id.
     pub(crate) async fn publish(&self, event: &str, data: Value) -> String {
         let body = json!({"event": event, "data": data});

@@ -36,7 +36,8 @@ pub enum Event {
         /// Why.
         reason: CancelReason,
     },
-    /// Somebody asked for one more attempt, whatever became of it so far.
+    /// Somebody asked for one more attempt, whatever became of it so far. Also when one of the
+    /// schedule, which was under way at the time, has failed since: what was asked for still holds.
     AttemptRequested {
         /// In which way they asked.
         trigger: Trigger,
@@ -48,6 +49,9 @@ pub enum Event {
     ExtraAttemptFailed {
         /// The attempt.
         attempt: Attempt,
+        /// When the next one is due, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_attempt_at: Option<DateTime<Utc>>,
     },
     /// An attempt that was asked for after the delivery had ended is not wanted any more.
     RequestWithdrawn {
@@ -79,6 +83,15 @@ pub struct Scheduled {
     /// What it is kept in order by, at a webhook that wants order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ordering_key: Option<String>,
+}
+
+impl Scheduled {
+    /// What it is kept in order by, at a webhook that wants order: its ordering key, empty without
+    /// one. A test has no place in any order.
+    pub fn queue(&self) -> Option<&str> {
+        let is_test = self.trigger == Trigger::Test;
+        (!is_test).then(|| self.ordering_key.as_deref().unwrap_or_default())
+    }
 }
 
 /// Why a delivery was called off.

@@ -168,6 +168,7 @@ fn an_attempt_that_ends_after_its_delivery_is_recorded_all_the_same() {
         .when(record(attempt(1, false)))
         .then_expect_events(vec![Event::ExtraAttemptFailed {
             attempt: attempt(1, false),
+            next_attempt_at: None,
         }]);
     framework()
         .given(cancelled())
@@ -205,6 +206,7 @@ fn asking_twice_gives_one_attempt() {
         let [_, (exhausted, _), _] = ends();
         let failed = Event::ExtraAttemptFailed {
             attempt: by_hand(2, false),
+            next_attempt_at: None,
         };
         vec![scheduled(Trigger::Publish), exhausted, requested(5), failed]
     };
@@ -225,6 +227,7 @@ fn an_attempt_by_hand_that_fails_leaves_everything_as_it_was() {
         .when(record(by_hand(1, false)))
         .then_expect_events(vec![Event::ExtraAttemptFailed {
             attempt: by_hand(1, false),
+            next_attempt_at: Some(at(0)),
         }]);
     let failed = Event::AttemptFailed {
         attempt: attempt(1, false),
@@ -232,6 +235,7 @@ fn an_attempt_by_hand_that_fails_leaves_everything_as_it_was() {
     };
     let extra = Event::ExtraAttemptFailed {
         attempt: by_hand(2, false),
+        next_attempt_at: Some(at(6)),
     };
     let left = state([scheduled(Trigger::Publish), failed, requested(1), extra]);
     assert_eq!(left.due_at(), Some(at(6)));
@@ -244,6 +248,7 @@ fn an_attempt_by_hand_that_fails_leaves_everything_as_it_was() {
             requested(0),
             Event::ExtraAttemptFailed {
                 attempt: by_hand(1, false),
+                next_attempt_at: Some(at(0)),
             },
         ])
         .when(record(attempt(2, false)))
@@ -251,6 +256,22 @@ fn an_attempt_by_hand_that_fails_leaves_everything_as_it_was() {
             attempt: attempt(2, false),
             next_attempt_at: at(6),
         }]);
+}
+
+#[test]
+fn what_was_asked_for_while_an_attempt_was_under_way_still_holds_when_that_fails() {
+    let given = vec![scheduled(Trigger::Publish), requested(1)];
+    let failed = Event::AttemptFailed {
+        attempt: attempt(1, false),
+        next_attempt_at: at(6),
+    };
+    framework()
+        .given(given.clone())
+        .when(record(attempt(1, false)))
+        .then_expect_events(vec![failed.clone(), requested(1)]);
+    let left = state(given.into_iter().chain([failed, requested(1)]));
+    assert_eq!(left.due_at(), Some(at(1)));
+    assert_eq!(left.scheduled_at(), Some(at(6)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::Changes;
+use super::{Changes, DisableReason};
 use crate::{sealed::Sealed, tenant::TenantId, validation::FieldError};
 
 /// What may be asked of a webhook.
@@ -28,6 +28,14 @@ pub enum Command {
         grace_seconds: u64,
         /// The present moment.
         now: DateTime<Utc>,
+    },
+    /// Stop sending to it, because of what an attempt showed. Does nothing if it is not active, or if
+    /// what decides about its attempts has changed since that attempt.
+    Disable {
+        /// Why.
+        reason: DisableReason,
+        /// The version that the attempt was made with.
+        seen_version: u64,
     },
     /// Delete it; its history stays.
     Delete,

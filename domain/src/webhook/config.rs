@@ -150,12 +150,8 @@ impl Changes {
         if let Some(Some(_)) = &self.filter {
             errors.push(not_supported("filter", "leave it null"));
         }
-        match self.ordering {
-            Some(Ordering::Fifo) => {
-                errors.push(not_supported("ordering", "use \"none\""));
-            }
-            Some(ordering) => config.ordering = ordering,
-            None => {}
+        if let Some(ordering) = self.ordering {
+            config.ordering = ordering;
         }
         let mut number =
             |field: &str, given: Option<Option<u64>>, max: u64, slot: &mut Option<u32>| {

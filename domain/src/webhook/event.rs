@@ -28,6 +28,11 @@ pub enum Event {
     Activated,
     /// No deliveries are sent from now on; pending ones wait.
     Deactivated,
+    /// Hookledger itself stopped sending to it; pending deliveries wait.
+    Disabled {
+        /// Why.
+        reason: DisableReason,
+    },
     /// It signs with a new secret.
     SecretRotated {
         /// The new secret.
@@ -37,6 +42,26 @@ pub enum Event {
     },
     /// It is gone; its history stays.
     Deleted,
+}
+
+/// Why Hookledger itself disabled a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DisableReason {
+    /// The receiver answered 410: it is gone for good.
+    Gone,
+    /// For days every attempt failed.
+    Failing,
+}
+
+impl DisableReason {
+    /// The word on the wire and in views.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gone => "gone",
+            Self::Failing => "failing",
+        }
+    }
 }
 
 /// A secret and its number: 1 for the first one, one more at every rotation. The number is bound
@@ -66,6 +91,7 @@ impl cqrs_es::DomainEvent for Event {
             Self::Changed { .. } => "changed",
             Self::Activated => "activated",
             Self::Deactivated => "deactivated",
+            Self::Disabled { .. } => "disabled",
             Self::SecretRotated { .. } => "secret_rotated",
             Self::Deleted => "deleted",
         }

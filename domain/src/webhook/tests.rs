@@ -193,9 +193,73 @@ fn an_old_secret_ends_with_its_own_grace() {
     );
 }
 
+fn disable(reason: DisableReason, seen_version: u64) -> Command {
+    Command::Disable {
+        reason,
+        seen_version,
+    }
+}
+
+#[test]
+fn what_an_attempt_showed_disables_it_until_it_is_activated() {
+    for reason in [DisableReason::Gone, DisableReason::Failing] {
+        framework()
+            .given(vec![registered()])
+            .when(disable(reason, 1))
+            .then_expect_events(vec![Event::Disabled { reason }]);
+        let mut webhook = Webhook::default();
+        cqrs_es::Aggregate::apply(&mut webhook, registered());
+        cqrs_es::Aggregate::apply(&mut webhook, Event::Disabled { reason });
+        assert!(!webhook.is_active());
+        assert_eq!(webhook.disabled_reason(), Some(reason));
+        cqrs_es::Aggregate::apply(&mut webhook, Event::Activated);
+        assert!(webhook.is_active());
+        assert_eq!(webhook.disabled_reason(), None);
+    }
+}
+
+#[test]
+fn what_an_attempt_showed_before_a_change_disables_nothing() {
+    let elsewhere = || Event::Changed {
+        config: Config {
+            url: "https://example.org/".to_owned(),
+            ..config()
+        },
+    };
+    let renamed = || Event::Changed {
+        config: Config {
+            name: "other".to_owned(),
+            ..config()
+        },
+    };
+    let gone = DisableReason::Gone;
+    let disabled = || Event::Disabled { reason: gone };
+    let nothing = [
+        vec![registered(), elsewhere()],
+        vec![registered(), disabled()],
+        vec![registered(), disabled(), Event::Activated],
+        vec![registered(), Event::Deactivated],
+    ];
+    for given in nothing {
+        framework()
+            .given(given)
+            .when(disable(gone, 1))
+            .then_expect_events(vec![]);
+    }
+    // Another name is the same receiver.
+    framework()
+        .given(vec![registered(), renamed()])
+        .when(disable(gone, 1))
+        .then_expect_events(vec![disabled()]);
+}
+
 #[test]
 fn a_deleted_webhook_is_gone() {
-    for command in [Command::Delete, change(Changes::default())] {
+    for command in [
+        Command::Delete,
+        change(Changes::default()),
+        disable(DisableReason::Gone, 1),
+    ] {
         framework()
             .given(vec![registered(), Event::Deleted])
             .when(command)

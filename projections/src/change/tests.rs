@@ -3,18 +3,19 @@ use std::collections::BTreeMap;
 use chrono::TimeZone;
 use hookledger_domain::{
     delivery::{
-        CancelReason, Scheduled,
-        attempt::{FailureCode, ResponseHead, Trigger},
+        self, CancelReason, Scheduled,
+        attempt::{Attempt, FailureCode, ResponseHead, Trigger},
     },
     ids::AttemptId,
     message::{Accepted, FanOut, IdempotencyKey, Recipient, SkipReason, Skipped},
     permission::Role,
     sealed::Sealed,
     tenant::IssuedToken,
-    webhook::{PreviousSecret, SealedSecret},
+    webhook::{self, PreviousSecret, SealedSecret},
 };
 
 use super::*;
+use crate::rows::{AttemptRow, ResponseRow};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     Utc.timestamp_opt(1_800_000_000 + seconds, 0).unwrap()
@@ -198,6 +199,8 @@ fn a_registered_webhook_gets_a_row() {
         tenant_id: acme(),
         config: config(),
         is_active: true,
+        disabled_reason: None,
+        failing_since: None,
         secrets: Secrets {
             current: secret(1),
             previous: Vec::new(),
@@ -221,17 +224,26 @@ fn every_event_of_a_webhook_sets_its_version_and_time() {
         updated_at,
     };
     assert_eq!(of_webhook(changed), [expected]);
-    for (event, is_active) in [
-        (webhook::Event::Activated, true),
-        (webhook::Event::Deactivated, false),
+    let gone = DisableReason::Gone;
+    for (event, is_active, disabled_reason) in [
+        (webhook::Event::Activated, true, None),
+        (webhook::Event::Deactivated, false, None),
+        (webhook::Event::Disabled { reason: gone }, false, Some(gone)),
     ] {
-        let expected = Change::SetWebhookActive {
-            id,
-            is_active,
-            version,
-            updated_at,
-        };
-        assert_eq!(of_webhook(event), [expected]);
+        let expected = [
+            Change::NoteOutcome {
+                webhook_id: id,
+                failed_at: None,
+            },
+            Change::SetWebhookActive {
+                id,
+                is_active,
+                disabled_reason,
+                version,
+                updated_at,
+            },
+        ];
+        assert_eq!(of_webhook(event), expected);
     }
     assert_eq!(
         of_webhook(webhook::Event::Deleted),
@@ -320,7 +332,8 @@ fn a_scheduled_delivery_gets_a_pending_row() {
         message_id: message_id(),
         webhook_id: webhook_id(),
         topic: Topic::default(),
-        trigger: Trigger::Test,
+        trigger: Trigger::Publish,
+        queue: Some("order-1".to_owned()),
         status: Status::Pending,
         attempts: 0,
         created_at: delivery_id().time(),
@@ -334,11 +347,30 @@ fn a_scheduled_delivery_gets_a_pending_row() {
         message_id: message_id(),
         webhook_id: webhook_id(),
         topic: Topic::default(),
-        trigger: Trigger::Test,
+        trigger: Trigger::Publish,
         due_at: at(5),
-        ..Scheduled::default()
+        ordering_key: Some("order-1".to_owned()),
     });
     assert_eq!(of_delivery(event), [Change::InsertDelivery(Box::new(row))]);
+}
+
+#[test]
+fn a_test_has_no_place_in_an_order() {
+    let queue = |trigger, ordering_key: Option<&str>| {
+        let scheduled = Scheduled {
+            trigger,
+            ordering_key: ordering_key.map(str::to_owned),
+            ..Scheduled::default()
+        };
+        let changes = of_delivery(delivery::Event::Scheduled(scheduled));
+        let [Change::InsertDelivery(row)] = changes.as_slice() else {
+            panic!("{changes:?}")
+        };
+        row.queue.clone()
+    };
+    assert_eq!(queue(Trigger::Test, Some("a")), None);
+    assert_eq!(queue(Trigger::Publish, Some("a")).as_deref(), Some("a"));
+    assert_eq!(queue(Trigger::Publish, None).as_deref(), Some(""));
 }
 
 fn attempt(status: u16) -> Attempt {
@@ -395,6 +427,13 @@ fn logged(status: u16) -> Change {
     }))
 }
 
+fn outcome(status: u16) -> Change {
+    Change::NoteOutcome {
+        webhook_id: webhook_id(),
+        failed_at: (status != 200).then(|| at(60)),
+    }
+}
+
 fn progress(
     status: Status,
     response_status: u16,
@@ -402,9 +441,11 @@ fn progress(
 ) -> Change {
     Change::UpdateDelivery(Box::new(DeliveryProgress {
         id: delivery_id(),
-        status,
+        standing: Some(Standing {
+            status,
+            completed_at: next_attempt_at.is_none().then(|| at(70)),
+        }),
         next_attempt_at,
-        completed_at: next_attempt_at.is_none().then(|| at(70)),
         last: Some(LastAttempt {
             number: 2,
             response_status: Some(response_status),
@@ -419,7 +460,11 @@ fn a_failed_attempt_is_logged_and_the_delivery_stays_pending() {
         attempt: attempt(500),
         next_attempt_at: at(300),
     };
-    let expected = [progress(Status::Pending, 500, Some(at(300))), logged(500)];
+    let expected = [
+        progress(Status::Pending, 500, Some(at(300))),
+        outcome(500),
+        logged(500),
+    ];
     assert_eq!(of_delivery(event), expected);
 }
 
@@ -430,14 +475,22 @@ fn a_last_attempt_is_logged_and_ends_the_delivery() {
     };
     assert_eq!(
         of_delivery(succeeded),
-        [progress(Status::Succeeded, 200, None), logged(200)]
+        [
+            progress(Status::Succeeded, 200, None),
+            outcome(200),
+            logged(200)
+        ]
     );
     let exhausted = delivery::Event::Exhausted {
         attempt: attempt(404),
     };
     assert_eq!(
         of_delivery(exhausted),
-        [progress(Status::Exhausted, 404, None), logged(404)]
+        [
+            progress(Status::Exhausted, 404, None),
+            outcome(404),
+            logged(404)
+        ]
     );
 }
 
@@ -448,15 +501,102 @@ fn a_cancelled_delivery_keeps_what_its_last_attempt_gave() {
     };
     let expected = DeliveryProgress {
         id: delivery_id(),
-        status: Status::Cancelled,
+        standing: Some(Standing {
+            status: Status::Cancelled,
+            completed_at: Some(at(70)),
+        }),
         next_attempt_at: None,
-        completed_at: Some(at(70)),
         last: None,
     };
     assert_eq!(
         of_delivery(event),
         [Change::UpdateDelivery(Box::new(expected))]
     );
+}
+
+#[test]
+fn what_is_asked_for_by_hand_changes_when_it_is_due_only() {
+    let due = |next_attempt_at, last| {
+        Change::UpdateDelivery(Box::new(DeliveryProgress {
+            id: delivery_id(),
+            standing: None,
+            next_attempt_at,
+            last,
+        }))
+    };
+    let requested = delivery::Event::AttemptRequested {
+        trigger: Trigger::Redeliver,
+        at: at(90),
+    };
+    assert_eq!(of_delivery(requested), [due(Some(at(90)), None)]);
+    let withdrawn = delivery::Event::RequestWithdrawn {
+        reason: CancelReason::Requested,
+    };
+    assert_eq!(of_delivery(withdrawn), [due(None, None)]);
+    let failed = delivery::Event::ExtraAttemptFailed {
+        attempt: attempt(500),
+        next_attempt_at: Some(at(300)),
+    };
+    let last = LastAttempt {
+        number: 2,
+        response_status: Some(500),
+        error: failure(500),
+    };
+    let expected = [due(Some(at(300)), Some(last)), outcome(500), logged(500)];
+    assert_eq!(of_delivery(failed), expected);
+}
+
+fn of_recovery(event: recovery::Event) -> Vec<Change> {
+    changes(&id::<RecoveryId>("rec", 6).to_string(), event)
+}
+
+#[test]
+fn a_recovery_has_a_row_that_tells_how_far_it_is() {
+    let started = recovery::Event::Started(recovery::Started {
+        tenant_id: acme(),
+        webhook_id: webhook_id(),
+        from: at(0),
+        to: at(9),
+        selection: recovery::Selection::Any,
+        matched: 7,
+        unless_since: at(1),
+    });
+    let row = RecoveryRow {
+        id: id("rec", 6),
+        tenant_id: acme(),
+        webhook_id: webhook_id(),
+        from: at(0),
+        to: at(9),
+        selection: recovery::Selection::Any,
+        state: recovery::State::Running,
+        matched: 7,
+        requested: 0,
+        completed_at: None,
+    };
+    assert_eq!(
+        of_recovery(started),
+        [Change::InsertRecovery(Box::new(row))]
+    );
+    let advanced = recovery::Event::Advanced {
+        through: delivery_id(),
+        requested: 5,
+    };
+    let advance = Change::AdvanceRecovery {
+        id: id("rec", 6),
+        requested: 5,
+    };
+    assert_eq!(of_recovery(advanced), [advance]);
+    for (event, state) in [
+        (recovery::Event::Completed, recovery::State::Completed),
+        (recovery::Event::Cancelled, recovery::State::Cancelled),
+    ] {
+        let end = Change::EndRecovery {
+            id: id("rec", 6),
+            state,
+            completed_at: at(70),
+        };
+        assert_eq!(of_recovery(event), [end]);
+    }
 }
 
 #[test]

@@ -142,6 +142,7 @@ pub(super) async fn append<'c>(
     let query = batch.deliveries.bind(query);
     let query = batch.progress.bind(query);
     let query = batch.attempts.bind(query);
+    let query = batch.outcomes.bind(query);
     let query = batch.events.bind(query);
     // All rows, which is one: the answer has it before the transaction is committed. What follows the
     // last row, and is waited for only by who wants all of them, says that it is.

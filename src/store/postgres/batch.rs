@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     claims::{Wishes, idempotency_key},
     notices::Announcements,
+    outcomes::Outcomes,
 };
 use crate::store::{
     Error,
@@ -33,13 +34,14 @@ columns! {
     }
     Deliveries {
         tenant_id: &'a str, id: Uuid, message_id: Uuid, webhook_id: Uuid, topic: &'a str,
-        trigger: &'a str, status: &'a str, attempts: i64, created_at: Time,
+        trigger: &'a str, queue: Option<&'a str>, status: &'a str, attempts: i64, created_at: Time,
         next_attempt_at: Option<Time>, completed_at: Option<Time>, response_status: Option<i32>,
         error_code: Option<&'a str>, error_message: Option<&'a str>,
     }
-    /// Changes of deliveries; without `attempts` what the last attempt gave stays.
+    /// Changes of deliveries; without `status` it stands where it stood, and without `attempts` what
+    /// the last attempt gave stays.
     Progress {
-        tenant_id: &'a str, id: Uuid, status: &'a str, next_attempt_at: Option<Time>,
+        tenant_id: &'a str, id: Uuid, status: Option<&'a str>, next_attempt_at: Option<Time>,
         completed_at: Option<Time>, attempts: Option<i64>, response_status: Option<i32>,
         error_code: Option<&'a str>, error_message: Option<&'a str>,
     }
@@ -67,6 +69,7 @@ pub(super) struct Batch<'a> {
     pub(super) deliveries: Deliveries<'a>,
     pub(super) progress: Progress<'a>,
     pub(super) attempts: Attempts<'a>,
+    pub(super) outcomes: Outcomes<'a>,
     pub(super) events: Events<'a>,
     /// Changes of views that change seldom, in their order.
     pub(super) rare: Vec<(&'a str, &'a Change)>,
@@ -120,7 +123,7 @@ impl<'a> Batch<'a> {
 
     fn add(&mut self, commit: &'a Commit) -> Result<(), Error> {
         let tenant = commit.tenant.as_ref().map_or("", TenantId::as_str);
-        if let Some(generation) = commit.expected_generation
+        if let Some((tenant, generation)) = expectation(commit)
             && self.expected.insert((tenant, generation))
         {
             self.expectations.tenant_id.push(tenant);
@@ -131,7 +134,7 @@ impl<'a> Batch<'a> {
             for change in &event.changes {
                 self.change(tenant, change)?;
             }
-            self.announcements.add(event);
+            self.announcements.add(tenant, event);
         }
         Ok(())
     }
@@ -172,6 +175,10 @@ impl<'a> Batch<'a> {
             }
             Change::UpdateDelivery(progress) => self.update_delivery(tenant, progress),
             Change::InsertAttempt(row) => self.attempts.push(row)?,
+            Change::NoteOutcome {
+                webhook_id,
+                failed_at,
+            } => self.outcomes.note(tenant, webhook_id.uuid(), *failed_at),
             other => self.rare.push((tenant, other)),
         }
         Ok(())
@@ -190,6 +197,20 @@ impl<'a> Batch<'a> {
             self.progress.push(tenant, progress);
         }
     }
+}
+
+/// The generation that a commit's tenant must have when the changes that are rare are made: what the
+/// commit itself counts is in it by then.
+pub(super) fn expectation(commit: &Commit) -> Option<(&str, u64)> {
+    let tenant = commit.tenant.as_ref()?;
+    let changes = commit.events.iter().flat_map(|event| &event.changes);
+    let counted = changes
+        .filter(|change| matches!(change, Change::CountGeneration { id } if id == tenant))
+        .count();
+    Some((
+        tenant.as_str(),
+        commit.expected_generation? + counted as u64,
+    ))
 }
 
 /// Under which id the body that an event brings along is kept: that of the message or the attempt.
@@ -232,6 +253,7 @@ impl<'a> Deliveries<'a> {
         self.webhook_id.push(row.webhook_id.uuid());
         self.topic.push(row.topic.as_str());
         self.trigger.push(row.trigger.as_str());
+        self.queue.push(row.queue.as_deref());
         self.status.push(row.status.as_str());
         self.attempts.push(row.attempts.into());
         self.created_at.push(row.created_at);
@@ -245,9 +267,11 @@ impl<'a> Deliveries<'a> {
     }
 
     fn update(&mut self, place: usize, progress: &'a DeliveryProgress) {
-        self.status[place] = progress.status.as_str();
+        if let Some(standing) = progress.standing {
+            self.status[place] = standing.status.as_str();
+            self.completed_at[place] = standing.completed_at;
+        }
         self.next_attempt_at[place] = progress.next_attempt_at;
-        self.completed_at[place] = progress.completed_at;
         if let Some(last) = &progress.last {
             let error = last.error.as_ref();
             self.attempts[place] = last.number.into();
@@ -262,7 +286,7 @@ impl<'a> Progress<'a> {
     fn push(&mut self, tenant: &'a str, progress: &'a DeliveryProgress) {
         self.tenant_id.push(tenant);
         self.id.push(progress.id.uuid());
-        self.status.push("");
+        self.status.push(None);
         self.next_attempt_at.push(None);
         self.completed_at.push(None);
         self.attempts.push(None);
@@ -273,9 +297,11 @@ impl<'a> Progress<'a> {
     }
 
     fn update(&mut self, place: usize, progress: &'a DeliveryProgress) {
-        self.status[place] = progress.status.as_str();
+        if let Some(standing) = progress.standing {
+            self.status[place] = Some(standing.status.as_str());
+            self.completed_at[place] = standing.completed_at;
+        }
         self.next_attempt_at[place] = progress.next_attempt_at;
-        self.completed_at[place] = progress.completed_at;
         if let Some(last) = &progress.last {
             let error = last.error.as_ref();
             self.attempts[place] = Some(last.number.into());

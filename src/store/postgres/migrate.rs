@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0003_count_generations.sql"),
     include_str!("../migrations/postgres/0004_create_nodes.sql"),
     include_str!("../migrations/postgres/0006_erasure.sql"),
+    include_str!("../migrations/postgres/0007_delivery_control.sql"),
 ];
 
 /// Takes the steps that are missing, all in one transaction, which others that start at the same

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use hookledger_domain::{ids::MessageId, tenant::TenantId};
+use hookledger_domain::{
+    ids::{DeliveryId, MessageId},
+    tenant::TenantId,
+};
 use hookledger_projections::Change;
 use sqlx::{
     PgPool,
@@ -28,6 +31,10 @@ const PAYLOAD_BYTES_MAX: usize = 7900;
 pub enum Notice {
     /// These messages were accepted and have deliveries.
     Messages(Vec<(TenantId, MessageId)>),
+    /// What is to become of these deliveries was said by hand.
+    Deliveries(Vec<(TenantId, DeliveryId)>),
+    /// Recoveries of these tenants were started or cancelled.
+    Recoveries(Vec<TenantId>),
     /// Webhooks or the suspension of these tenants have changed.
     Tenants(Vec<TenantId>),
     /// The catalogue of topics has changed.
@@ -40,18 +47,27 @@ pub enum Notice {
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
     messages: Vec<String>,
+    deliveries: Vec<String>,
+    recoveries: BTreeSet<String>,
     tenants: BTreeSet<String>,
     is_about_topics: bool,
 }
 
 impl Announcements {
-    /// Notes what others must know of an event.
-    pub(super) fn add(&mut self, event: &EventRow) {
+    /// Notes what others must know of an event of `tenant`.
+    pub(super) fn add(&mut self, tenant: &str, event: &EventRow) {
         for change in &event.changes {
             match change {
                 Change::InsertMessage(row) if row.deliveries > 0 => {
                     self.messages
                         .push(format!("{}/{}", row.tenant_id, row.id.uuid().simple()));
+                }
+                Change::UpdateDelivery(progress) if event.is_by_hand => {
+                    self.deliveries
+                        .push(format!("{tenant}/{}", progress.id.uuid().simple()));
+                }
+                Change::InsertRecovery(_) | Change::EndRecovery { .. } if event.is_by_hand => {
+                    self.recoveries.insert(tenant.to_owned());
                 }
                 Change::CountGeneration { id } => drop(self.tenants.insert(id.to_string())),
                 Change::PutTopic(_) | Change::DeleteTopic { .. } => self.is_about_topics = true,
@@ -64,6 +80,8 @@ impl Announcements {
     pub(super) fn payloads(&self, node: Uuid) -> Vec<String> {
         let mut payloads = Vec::new();
         put(&mut payloads, node, 'm', self.messages.iter());
+        put(&mut payloads, node, 'd', self.deliveries.iter());
+        put(&mut payloads, node, 'r', self.recoveries.iter());
         put(&mut payloads, node, 't', self.tenants.iter());
         if self.is_about_topics {
             payloads.push(format!("{} c", node.simple()));
@@ -105,10 +123,18 @@ fn read(payload: &str, own: Uuid) -> Option<Notice> {
         return None;
     }
     match words.next()? {
-        "m" => Some(Notice::Messages(words.filter_map(message).collect())),
-        "t" => Some(Notice::Tenants(
-            words.filter_map(|word| word.parse().ok()).collect(),
+        "m" => Some(Notice::Messages(
+            words
+                .filter_map(|word| owned(word, MessageId::from_uuid))
+                .collect(),
         )),
+        "d" => Some(Notice::Deliveries(
+            words
+                .filter_map(|word| owned(word, DeliveryId::from_uuid))
+                .collect(),
+        )),
+        "r" => Some(Notice::Recoveries(tenants(words))),
+        "t" => Some(Notice::Tenants(tenants(words))),
         "c" => Some(Notice::Topics),
         "n" => Some(Notice::Nodes),
         // A newer version says something that this one has no part in.
@@ -116,10 +142,15 @@ fn read(payload: &str, own: Uuid) -> Option<Notice> {
     }
 }
 
-fn message(word: &str) -> Option<(TenantId, MessageId)> {
+/// A word that names a thing and whose it is.
+fn owned<Id>(word: &str, make: fn(Uuid) -> Id) -> Option<(TenantId, Id)> {
     let (tenant, id) = word.split_once('/')?;
-    let id = MessageId::from_uuid(Uuid::try_parse(id).ok()?);
+    let id = make(Uuid::try_parse(id).ok()?);
     Some((tenant.parse().ok()?, id))
+}
+
+fn tenants<'a>(words: impl Iterator<Item = &'a str>) -> Vec<TenantId> {
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 /// Hears what other nodes say.
@@ -200,8 +231,11 @@ mod tests {
     fn what_is_said_is_heard_by_others_only() {
         let (node, other) = (Uuid::from_u128(7), Uuid::from_u128(8));
         let id = MessageId::from_uuid(Uuid::from_u128(99));
+        let delivery = DeliveryId::from_uuid(Uuid::from_u128(98));
         let said = Announcements {
             messages: vec![format!("acme/{}", id.uuid().simple())],
+            deliveries: vec![format!("acme/{}", delivery.uuid().simple())],
+            recoveries: BTreeSet::from(["acme".to_owned()]),
             tenants: BTreeSet::from(["acme".to_owned(), "other".to_owned()]),
             is_about_topics: true,
         };
@@ -215,6 +249,8 @@ mod tests {
             heard,
             [
                 Notice::Messages(vec![(acme.clone(), id)]),
+                Notice::Deliveries(vec![(acme.clone(), delivery)]),
+                Notice::Recoveries(vec![acme.clone()]),
                 Notice::Tenants(vec![acme, "other".parse().unwrap()]),
                 Notice::Topics
             ]

@@ -1,8 +1,9 @@
-//! Changes that are made by hand, by administrators: one statement each.
+//! Changes of views that are made seldom, most of them by administrators: one statement each.
 
+use hookledger_domain::webhook::DisableReason;
 use hookledger_projections::{
     Change,
-    rows::{TenantRow, TokenRow, WebhookRow},
+    rows::{RecoveryRow, TenantRow, TokenRow, WebhookRow},
 };
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
 use uuid::Uuid;
@@ -39,6 +40,20 @@ pub(super) async fn apply(
         Change::EraseMessageBody { id } => erase_body(tenant, id.uuid()),
         Change::EraseResponseBody { id } => erase_body(tenant, id.uuid()),
         Change::InsertWebhook(row) => return insert_webhook(connection, row).await,
+        Change::InsertRecovery(row) => return insert_recovery(connection, row).await,
+        Change::AdvanceRecovery { id, requested } => sqlx::query(sql!("advance_recovery"))
+            .bind(tenant)
+            .bind(id.uuid())
+            .bind(requested.cast_signed()),
+        Change::EndRecovery {
+            id,
+            state,
+            completed_at,
+        } => sqlx::query(sql!("end_recovery"))
+            .bind(tenant)
+            .bind(id.uuid())
+            .bind(state.as_str())
+            .bind(completed_at),
         other => return change_webhook(connection, tenant, other).await,
     };
     run(connection, statement).await
@@ -85,6 +100,23 @@ async fn insert_webhook(
     run(connection, statement).await
 }
 
+async fn insert_recovery(
+    connection: &mut PgConnection,
+    row: &RecoveryRow,
+) -> Result<(), sqlx::Error> {
+    let statement = sqlx::query(sql!("insert_recovery"))
+        .bind(row.tenant_id.as_str())
+        .bind(row.id.uuid())
+        .bind(row.webhook_id.uuid())
+        .bind(row.from)
+        .bind(row.to)
+        .bind(row.selection.as_str())
+        .bind(row.state.as_str())
+        .bind(row.matched.cast_signed())
+        .bind(row.requested.cast_signed());
+    run(connection, statement).await
+}
+
 /// What changes in a webhook's row changes its version and time, too.
 async fn change_webhook(
     connection: &mut PgConnection,
@@ -106,10 +138,13 @@ async fn change_webhook(
         Change::SetWebhookActive {
             id,
             is_active,
+            disabled_reason,
             version,
             updated_at,
         } => (
-            sqlx::query(sql!("set_webhook_active")).bind(is_active),
+            sqlx::query(sql!("set_webhook_active"))
+                .bind(is_active)
+                .bind(disabled_reason.map(DisableReason::as_str)),
             id,
             version,
             updated_at,

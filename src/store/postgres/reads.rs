@@ -26,7 +26,7 @@ use super::{
 };
 use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
-    engine::{Engine, Waiting},
+    engine::Engine,
     erasure::{Mark, Step},
     views::PAGE_BODY_BYTES_MAX,
 };
@@ -323,51 +323,9 @@ impl Engine for Postgres {
             attempt.row.id
         }))
     }
-
-    async fn next_waiting(
-        &self,
-        after: Option<(&TenantId, WebhookId)>,
-    ) -> Result<Option<Waiting>, Error> {
-        let (tenant, webhook) = match after {
-            Some((tenant, webhook)) => (tenant.as_str(), webhook),
-            None => ("", WebhookId::default()),
-        };
-        let values = [Text(tenant), Id(webhook.uuid())];
-        let read = |row: &PgRow| {
-            Ok(Waiting {
-                tenant_id: rows::parsed(row, "tenant_id")?,
-                webhook_id: rows::id(row, "webhook_id", WebhookId::from_uuid)?,
-                due_at: rows::time(row, "next_attempt_at")?,
-            })
-        };
-        self.asker
-            .one(sql!("select_next_waiting"), &values, read)
-            .await
-    }
-
-    async fn due_ids(
-        &self,
-        tenant: &TenantId,
-        webhook: WebhookId,
-        only_tests: bool,
-        limit: u32,
-    ) -> Result<Vec<String>, Error> {
-        let sql = if only_tests {
-            sql!("select_due_test_ids")
-        } else {
-            sql!("select_due_ids")
-        };
-        let values = [
-            Text(tenant.as_str()),
-            Id(webhook.uuid()),
-            Number(limit.into()),
-        ];
-        let read = |row: &PgRow| Ok(rows::id(row, "id", DeliveryId::from_uuid)?.to_string());
-        self.asker.list(sql, &values, read).await
-    }
 }
 
 /// One row more than the page has shows whether there are more.
-fn limit(limit: u32) -> Value<'static> {
+pub(super) fn limit(limit: u32) -> Value<'static> {
     Number(i64::from(limit) + 1)
 }

@@ -9,11 +9,12 @@ use hookledger_domain::{
         Status,
         attempt::{Failure, FailureCode, Trigger},
     },
-    ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
+    ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
     message::IdempotencyKey,
 };
 use hookledger_projections::rows::{
-    AttemptRow, DeliveryRow, MessageRow, ResponseRow, TenantRow, TokenRow, TopicRow, WebhookRow,
+    AttemptRow, DeliveryRow, MessageRow, RecoveryRow, ResponseRow, TenantRow, TokenRow, TopicRow,
+    WebhookRow,
 };
 use serde::de::DeserializeOwned;
 use sqlx::{Row, postgres::PgRow, types::Json};
@@ -35,6 +36,14 @@ where
 fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, Error> {
     let text: String = row.try_get(column)?;
     Ok(serde_json::from_value(text.into())?)
+}
+
+/// The same of a column that may be empty.
+fn optional_word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<Option<T>, Error> {
+    let text: Option<String> = row.try_get(column)?;
+    Ok(text
+        .map(|text| serde_json::from_value(text.into()))
+        .transpose()?)
 }
 
 fn json<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, Error> {
@@ -135,6 +144,8 @@ pub(super) fn webhook(row: &PgRow) -> Result<WebhookRow, Error> {
         tenant_id: parsed(row, "tenant_id")?,
         config: json(row, "config")?,
         is_active: row.try_get("is_active")?,
+        disabled_reason: optional_word(row, "disabled_reason")?,
+        failing_since: row.try_get("failing_since")?,
         secrets: json(row, "secrets")?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
@@ -175,6 +186,7 @@ pub(super) fn delivery(row: &PgRow) -> Result<DeliveryRow, Error> {
         webhook_id: id(row, "webhook_id", WebhookId::from_uuid)?,
         topic: parsed(row, "topic")?,
         trigger: word::<Trigger>(row, "trigger")?,
+        queue: row.try_get("queue")?,
         status: word::<Status>(row, "status")?,
         attempts: number(row, "attempts")?,
         created_at: time(row, "created_at")?,
@@ -182,6 +194,21 @@ pub(super) fn delivery(row: &PgRow) -> Result<DeliveryRow, Error> {
         completed_at: row.try_get("completed_at")?,
         last_response_status: optional_status(row, "last_response_status")?,
         last_error: failure(row, "last_error_code", "last_error_message")?,
+    })
+}
+
+pub(super) fn recovery(row: &PgRow) -> Result<RecoveryRow, Error> {
+    Ok(RecoveryRow {
+        id: id(row, "id", RecoveryId::from_uuid)?,
+        tenant_id: parsed(row, "tenant_id")?,
+        webhook_id: id(row, "webhook_id", WebhookId::from_uuid)?,
+        from: time(row, "from_at")?,
+        to: time(row, "to_at")?,
+        selection: word(row, "selection")?,
+        state: word(row, "state")?,
+        matched: number(row, "matched")?,
+        requested: number(row, "requested")?,
+        completed_at: row.try_get("completed_at")?,
     })
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{
     append::{Append, Outcome},
-    batch::Batch,
+    batch::{Batch, expectation},
     claims::Claims,
 };
 use crate::{
@@ -155,9 +155,8 @@ async fn write(append: &mut Append, mut waiting: Vec<Waiting>, metrics: &Metrics
             },
             Ok((Outcome::Stale(tenants), _)) => {
                 take(&mut waiting, &mut refused, Error::Stale, |_, commit| {
-                    let expected = commit.tenant.as_ref().zip(commit.expected_generation);
-                    expected.is_some_and(|(tenant, generation)| {
-                        tenants.contains(&(tenant.to_string(), generation))
+                    expectation(commit).is_some_and(|(tenant, generation)| {
+                        tenants.contains(&(tenant.to_owned(), generation))
                     })
                 });
             }

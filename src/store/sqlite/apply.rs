@@ -1,10 +1,10 @@
 //! Carries out the changes of rows that the projections ask for.
 
 use chrono::{DateTime, Utc};
-use hookledger_domain::{ids::WebhookId, tenant::TenantId, topic::Topic};
+use hookledger_domain::{ids::WebhookId, tenant::TenantId, topic::Topic, webhook::DisableReason};
 use hookledger_projections::{
     Change, DeliveryProgress,
-    rows::{AttemptRow, DeliveryRow, MessageRow, TenantRow, TokenRow, WebhookRow},
+    rows::{AttemptRow, DeliveryRow, MessageRow, RecoveryRow, TenantRow, TokenRow, WebhookRow},
 };
 use rusqlite::{Connection, Params, ToSql, params};
 
@@ -44,14 +44,22 @@ pub(super) fn apply(
         Change::PutTopic(row) => run(sql!("put_topic"), &[&row.name.as_str(), &row.description]),
         Change::DeleteTopic { name } => run(sql!("delete_topic"), &[&name.as_str()]),
         Change::InsertWebhook(row) => insert_webhook(connection, row),
-        Change::ConfigureWebhook { .. }
-        | Change::SetWebhookActive { .. }
+        Change::SetWebhookActive { .. }
+        | Change::ConfigureWebhook { .. }
         | Change::SetWebhookSecrets { .. }
         | Change::DeleteWebhook { .. } => change_webhook(connection, tenant, change),
         Change::InsertMessage(row) => insert_message(connection, row, position),
         Change::InsertDelivery(row) => insert_delivery(connection, row),
         Change::UpdateDelivery(progress) => update_delivery(connection, tenant, progress),
         Change::InsertAttempt(row) => insert_attempt(connection, row, position),
+        Change::NoteOutcome {
+            webhook_id,
+            failed_at,
+        } => note_outcome(connection, tenant, *webhook_id, *failed_at),
+        Change::InsertRecovery(row) => insert_recovery(connection, row),
+        Change::AdvanceRecovery { .. } | Change::EndRecovery { .. } => {
+            change_recovery(connection, tenant, change)
+        }
         Change::EraseMessageBody { id } => {
             run(sql!("erase_message_body"), &[&tenant, &id.to_string()])
         }
@@ -118,6 +126,27 @@ fn insert_webhook(connection: &Connection, row: &WebhookRow) -> Result<(), Error
 
 /// What changes in a webhook's row changes its version and time, too.
 fn change_webhook(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
+    if let Change::SetWebhookActive {
+        id,
+        is_active,
+        disabled_reason,
+        version,
+        updated_at,
+    } = change
+    {
+        return execute(
+            connection,
+            sql!("set_webhook_active"),
+            params![
+                tenant,
+                id.to_string(),
+                is_active,
+                disabled_reason.map(DisableReason::as_str),
+                version.cast_signed(),
+                updated_at.timestamp_millis(),
+            ],
+        );
+    }
     let (sql, id, value, version, updated_at): (_, _, Box<dyn ToSql>, _, _) = match change {
         Change::ConfigureWebhook {
             id,
@@ -134,18 +163,6 @@ fn change_webhook(connection: &Connection, tenant: &str, change: &Change) -> Res
                 updated_at,
             )
         }
-        Change::SetWebhookActive {
-            id,
-            is_active,
-            version,
-            updated_at,
-        } => (
-            sql!("set_webhook_active"),
-            id,
-            Box::new(*is_active),
-            version,
-            updated_at,
-        ),
         Change::SetWebhookSecrets {
             id,
             secrets,
@@ -235,6 +252,7 @@ fn insert_delivery(connection: &Connection, row: &DeliveryRow) -> Result<(), Err
             row.webhook_id.to_string(),
             row.topic.as_str(),
             row.trigger.as_str(),
+            row.queue,
             row.status.as_str(),
             row.attempts,
             row.created_at.timestamp_millis(),
@@ -249,14 +267,15 @@ fn update_delivery(
     progress: &DeliveryProgress,
 ) -> Result<(), Error> {
     let id = progress.id.to_string();
-    let status = progress.status.as_str();
+    let standing = progress.standing;
+    let status = standing.map(|standing| standing.status.as_str());
+    let completed_at = millis(standing.and_then(|standing| standing.completed_at));
     let next_attempt_at = millis(progress.next_attempt_at);
-    let completed_at = millis(progress.completed_at);
     let Some(last) = &progress.last else {
         return execute(
             connection,
-            sql!("cancel_delivery"),
-            params![tenant, id, status, next_attempt_at, completed_at],
+            sql!("set_delivery_due"),
+            params![tenant, id, status, completed_at, next_attempt_at],
         );
     };
     execute(
@@ -266,12 +285,73 @@ fn update_delivery(
             tenant,
             id,
             status,
-            next_attempt_at,
             completed_at,
+            next_attempt_at,
             last.number,
             last.response_status,
             last.error.as_ref().map(|error| error.code.as_str()),
             last.error.as_ref().map(|error| &error.message),
+        ],
+    )
+}
+
+fn note_outcome(
+    connection: &Connection,
+    tenant: &str,
+    webhook: WebhookId,
+    failed_at: Option<DateTime<Utc>>,
+) -> Result<(), Error> {
+    let id = webhook.to_string();
+    match millis(failed_at) {
+        Some(failed_at) => execute(
+            connection,
+            sql!("note_failure"),
+            params![tenant, id, failed_at],
+        ),
+        None => execute(connection, sql!("note_success"), params![tenant, id]),
+    }
+}
+
+fn change_recovery(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
+    match change {
+        Change::AdvanceRecovery { id, requested } => execute(
+            connection,
+            sql!("advance_recovery"),
+            params![tenant, id.to_string(), requested.cast_signed()],
+        ),
+        Change::EndRecovery {
+            id,
+            state,
+            completed_at,
+        } => execute(
+            connection,
+            sql!("end_recovery"),
+            params![
+                tenant,
+                id.to_string(),
+                state.as_str(),
+                completed_at.timestamp_millis()
+            ],
+        ),
+        // Nothing else changes a recovery's row.
+        _ => Ok(()),
+    }
+}
+
+fn insert_recovery(connection: &Connection, row: &RecoveryRow) -> Result<(), Error> {
+    execute(
+        connection,
+        sql!("insert_recovery"),
+        params![
+            row.tenant_id.as_str(),
+            row.id.to_string(),
+            row.webhook_id.to_string(),
+            row.from.timestamp_millis(),
+            row.to.timestamp_millis(),
+            row.selection.as_str(),
+            row.state.as_str(),
+            row.matched.cast_signed(),
+            row.requested.cast_signed(),
         ],
     )
 }

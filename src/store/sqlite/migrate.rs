@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0003_count_generations.sql"),
     include_str!("../migrations/sqlite/0004_create_nodes.sql"),
     include_str!("../migrations/sqlite/0006_erasure.sql"),
+    include_str!("../migrations/sqlite/0007_delivery_control.sql"),
 ];
 
 /// Takes the steps that are missing, each in a transaction of its own.

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{Sqlite, filters, rows, writer::Task};
 use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
-    engine::{Engine, Waiting},
+    engine::Engine,
     erasure::{Mark, Step},
     views::PAGE_BODY_BYTES_MAX,
 };
@@ -46,7 +46,7 @@ impl Sqlite {
             .unwrap_or_else(|_| Err(Error::unavailable("the ledger's writer has stopped")))
     }
 
-    async fn one<T>(
+    pub(super) async fn one<T>(
         &self,
         sql: &'static str,
         values: &[&str],
@@ -338,45 +338,5 @@ impl Engine for Sqlite {
         Ok(Rows::cut(rows, page.limit, |attempt: &LoggedAttempt| {
             attempt.row.id
         }))
-    }
-
-    async fn next_waiting(
-        &self,
-        after: Option<(&TenantId, WebhookId)>,
-    ) -> Result<Option<Waiting>, Error> {
-        let (tenant, webhook) = match after {
-            Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
-            None => ("", String::new()),
-        };
-        let read = |row: &SqliteRow| {
-            Ok(Waiting {
-                tenant_id: rows::parsed(row, "tenant_id")?,
-                webhook_id: rows::parsed(row, "webhook_id")?,
-                due_at: rows::time(row, "next_attempt_at")?,
-            })
-        };
-        self.one(sql!("select_next_waiting"), &[tenant, &webhook], read)
-            .await
-    }
-
-    async fn due_ids(
-        &self,
-        tenant: &TenantId,
-        webhook: WebhookId,
-        only_tests: bool,
-        limit: u32,
-    ) -> Result<Vec<String>, Error> {
-        let sql = if only_tests {
-            sql!("select_due_test_ids")
-        } else {
-            sql!("select_due_ids")
-        };
-        let rows = sqlx::query(sql)
-            .bind(tenant.as_str())
-            .bind(webhook.to_string())
-            .bind(i64::from(limit))
-            .fetch_all(&self.readers)
-            .await?;
-        rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
     }
 }

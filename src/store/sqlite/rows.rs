@@ -12,7 +12,8 @@ use hookledger_domain::{
     message::IdempotencyKey,
 };
 use hookledger_projections::rows::{
-    AttemptRow, DeliveryRow, MessageRow, ResponseRow, TenantRow, TokenRow, TopicRow, WebhookRow,
+    AttemptRow, DeliveryRow, MessageRow, RecoveryRow, ResponseRow, TenantRow, TokenRow, TopicRow,
+    WebhookRow,
 };
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
@@ -33,6 +34,14 @@ where
 fn word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Error> {
     let text: String = row.try_get(column)?;
     Ok(serde_json::from_value(text.into())?)
+}
+
+/// The same of a column that may be empty.
+fn optional_word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>, Error> {
+    let text: Option<String> = row.try_get(column)?;
+    Ok(text
+        .map(|text| serde_json::from_value(text.into()))
+        .transpose()?)
 }
 
 fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Error> {
@@ -138,6 +147,8 @@ pub(super) fn webhook(row: &SqliteRow) -> Result<WebhookRow, Error> {
         tenant_id: parsed(row, "tenant_id")?,
         config: json(row, "config")?,
         is_active: row.try_get("is_active")?,
+        disabled_reason: optional_word(row, "disabled_reason")?,
+        failing_since: optional_time(row, "failing_since")?,
         secrets: json(row, "secrets")?,
         created_at: time(row, "created_at")?,
         updated_at: time(row, "updated_at")?,
@@ -178,6 +189,7 @@ pub(super) fn delivery(row: &SqliteRow) -> Result<DeliveryRow, Error> {
         webhook_id: parsed(row, "webhook_id")?,
         topic: parsed(row, "topic")?,
         trigger: word::<Trigger>(row, "trigger")?,
+        queue: row.try_get("queue")?,
         status: word::<Status>(row, "status")?,
         attempts: number(row, "attempts")?,
         created_at: time(row, "created_at")?,
@@ -185,6 +197,21 @@ pub(super) fn delivery(row: &SqliteRow) -> Result<DeliveryRow, Error> {
         completed_at: optional_time(row, "completed_at")?,
         last_response_status: optional_status(row, "last_response_status")?,
         last_error: failure(row, "last_error_code", "last_error_message")?,
+    })
+}
+
+pub(super) fn recovery(row: &SqliteRow) -> Result<RecoveryRow, Error> {
+    Ok(RecoveryRow {
+        id: parsed(row, "id")?,
+        tenant_id: parsed(row, "tenant_id")?,
+        webhook_id: parsed(row, "webhook_id")?,
+        from: time(row, "from_at")?,
+        to: time(row, "to_at")?,
+        selection: word(row, "selection")?,
+        state: word(row, "state")?,
+        matched: number(row, "matched")?,
+        requested: number(row, "requested")?,
+        completed_at: optional_time(row, "completed_at")?,
     })
 }
 

@@ -179,6 +179,8 @@ fn webhook(tenant_id: &TenantId, id: WebhookId) -> Change {
         tenant_id: tenant_id.clone(),
         config: hookledger_domain::webhook::Config::default(),
         is_active: true,
+        disabled_reason: None,
+        failing_since: None,
         secrets: Secrets {
             current: hookledger_domain::webhook::SealedSecret::default(),
             previous: Vec::new(),
@@ -227,6 +229,7 @@ fn delivery(
         webhook_id,
         topic: format!("topic.{}", number / 2 % 2).parse().unwrap(),
         trigger: Trigger::Publish,
+        queue: Some(String::new()),
         status,
         attempts: 1,
         created_at: id.time(),

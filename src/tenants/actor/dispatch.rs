@@ -11,7 +11,11 @@ use super::{
     messages::{Broken, Done, Granted, Loaded},
     reads::read_due,
 };
-use crate::tenants::{attempt, lane::Next, slots::Slot};
+use crate::tenants::{
+    attempt::{self, Ended},
+    lane::Next,
+    slots::Slot,
+};
 
 impl TenantActor {
     /// After anything happened to a lane: loads what it lacks, puts it in turn if it has
@@ -36,7 +40,6 @@ impl TenantActor {
                 addr.do_send(Loaded {
                     epoch,
                     webhook: id,
-                    load,
                     entries,
                 });
             });
@@ -47,7 +50,7 @@ impl TenantActor {
         if let Some(wake_at) = lane.wake_at(now).filter(|wake_at| *wake_at > now) {
             self.wakes.insert((wake_at, id));
             self.wake_of.insert(id, wake_at);
-        } else if lane.is_idle() && lane.is_empty() {
+        } else if lane.is_idle(now) && lane.is_empty() {
             self.lanes.remove(&id);
         }
         self.set_timer(ctx);
@@ -106,16 +109,19 @@ impl TenantActor {
                         }
                         (Next::Cancel(entry), _) => attempt::cancel(&shared, &tenant, entry).await,
                         // Its webhook is not here any more: what that means, a reload tells.
-                        (Next::Send(entry), None) => Some(entry),
+                        (Next::Send(entry), None) => Ended {
+                            again: Some(entry),
+                            attempt: None,
+                        },
                     }
                 };
                 let ended = AssertUnwindSafe(attempt).catch_unwind().await;
                 drop(slot);
                 match ended {
-                    Ok(again) => addr.do_send(Done {
+                    Ok(ended) => addr.do_send(Done {
                         webhook: id,
                         delivery,
-                        again,
+                        ended,
                     }),
                     // What it had done is not known here; a new actor reads it from the ledger.
                     Err(_) => addr.do_send(Broken),

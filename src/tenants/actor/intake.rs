@@ -7,8 +7,9 @@ use actix::{Addr, AsyncContext, Context, Handler};
 use hookledger_domain::{
     actor::Origin,
     ids::DeliveryId,
-    message::{self, FanOut, Recipient},
+    message::{self, FanOut, Recipient, SkipReason, Skipped},
     tenant::TenantId,
+    webhook::Ordering,
 };
 use tokio::sync::oneshot;
 
@@ -43,9 +44,15 @@ impl TenantActor {
                 (item, fan_out)
             })
             .collect();
+        let is_ordered = items
+            .iter()
+            .flat_map(|(_, fan_out)| &fan_out.deliveries)
+            .filter_map(|to| self.webhooks.get(&to.webhook_id))
+            .any(|webhook| webhook.webhook().config().ordering == Ordering::Fifo);
         FannedOut {
             items,
             generation: self.generation,
+            is_ordered,
         }
     }
 
@@ -53,13 +60,23 @@ impl TenantActor {
     fn fan_out(&self, item: &Prepared) -> FanOut {
         let now = self.shared.clock.now();
         let delivery_id = || self.shared.ids.delivery(now);
+        let disabled = item.together.as_ref().map(|together| together.webhook_id);
         match item.only {
             None => {
                 let webhooks = self
                     .webhooks
                     .iter()
+                    .filter(|(id, _)| Some(**id) != disabled)
                     .map(|(id, webhook)| (*id, webhook.webhook()));
-                message::fan_out(&item.topic, webhooks, delivery_id)
+                let mut fan_out = message::fan_out(&item.topic, webhooks, delivery_id);
+                fan_out
+                    .not_delivered
+                    .extend(disabled.map(|webhook_id| Skipped {
+                        webhook_id,
+                        reason: SkipReason::Inactive,
+                        detail: None,
+                    }));
+                fan_out
             }
             Some(webhook_id) => FanOut {
                 deliveries: vec![Recipient {
@@ -112,7 +129,9 @@ impl Handler<FanOutAgain> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, message: FanOutAgain, _: &mut Context<Self>) {
-        let fanned_out = if self.is_suspended {
+        // What Hookledger itself tells waits for the end of the suspension as what is pending does.
+        let is_published = message.items.iter().any(|item| item.together.is_none());
+        let fanned_out = if self.is_suspended && is_published {
             Err(Error::Suspended)
         } else {
             Ok(self.fan_out_all(message.items))
@@ -157,21 +176,29 @@ impl Handler<Offer> for TenantActor {
 }
 
 /// Brings the messages of one request into the store.
-struct Intake {
-    shared: Arc<Shared>,
-    tenant: TenantId,
-    addr: Addr<TenantActor>,
-    origin: Origin,
+pub(super) struct Intake {
+    pub(super) shared: Arc<Shared>,
+    pub(super) tenant: TenantId,
+    pub(super) addr: Addr<TenantActor>,
+    pub(super) origin: Origin,
 }
 
 impl Intake {
     async fn accept(&self, fanned_out: FannedOut) -> Accepted {
-        let generation = fanned_out.generation;
-        let mut accepted = Accepted::with_capacity(fanned_out.items.len());
-        let mut items = fanned_out.items.into_iter().peekable();
+        let FannedOut {
+            items,
+            generation,
+            is_ordered,
+        } = fanned_out;
+        let mut accepted = Accepted::with_capacity(items.len());
+        let mut items = items.into_iter().peekable();
         while items.peek().is_some() {
-            let items: Vec<_> = items.by_ref().take(BATCH_COMMITS_MAX).collect();
-            accepted.extend(self.accept_chunk(FannedOut { items, generation }).await);
+            let chunk = FannedOut {
+                items: items.by_ref().take(BATCH_COMMITS_MAX).collect(),
+                generation,
+                is_ordered,
+            };
+            accepted.extend(self.accept_chunk(chunk).await);
         }
         accepted
     }
@@ -219,34 +246,41 @@ impl Intake {
     }
 
     async fn fan_out_again(&self, items: Vec<Prepared>) -> Result<FannedOut, Error> {
+        self.reread().await?;
+        self.fan_out(items).await
+    }
+
+    /// Lets the actor read how the tenant is now.
+    pub(super) async fn reread(&self) -> Result<(), Error> {
         let (reply, reloaded) = oneshot::channel();
         self.addr.do_send(Reread { reply });
-        reloaded.await.map_err(|_| Error::Unavailable)??;
+        reloaded.await.map_err(|_| Error::Unavailable)?
+    }
+
+    /// Lets the actor decide who gets messages.
+    pub(super) async fn fan_out(&self, items: Vec<Prepared>) -> Result<FannedOut, Error> {
         let (reply, answer) = oneshot::channel();
         self.addr.do_send(FanOutAgain { items, reply });
         answer.await.map_err(|_| Error::Unavailable)?
     }
 
-    /// Accepts messages side by side, so that they share the writer's transactions, and offers the
-    /// lanes what is to be sent.
-    async fn accept_all(&self, fanned_out: FannedOut) -> Accepted {
+    /// Accepts messages and offers the lanes what is to be sent.
+    pub(super) async fn accept_all(&self, fanned_out: FannedOut) -> Accepted {
         let recipients: Vec<Vec<Recipient>> = fanned_out
             .items
             .iter()
             .map(|(_, fan_out)| fan_out.deliveries.clone())
             .collect();
-        let generation = fanned_out.generation;
-        let commits = fanned_out.items.into_iter().map(|(item, fan_out)| {
-            accept(
-                &self.shared,
-                &self.tenant,
-                item,
-                fan_out,
-                generation,
-                &self.origin,
-            )
-        });
-        let results = futures_util::future::join_all(commits).await;
+        let results = if fanned_out.is_ordered && fanned_out.items.len() > 1 {
+            self.append_in_order(fanned_out).await
+        } else {
+            let FannedOut {
+                items, generation, ..
+            } = fanned_out;
+            // Side by side, so that they share the writer's transactions.
+            let commits = items.into_iter().map(|item| self.append(item, generation));
+            futures_util::future::join_all(commits).await
+        };
         let mut offer = Offer::default();
         let accepted = recipients
             .into_iter()
@@ -255,6 +289,43 @@ impl Intake {
             .collect();
         self.addr.do_send(offer);
         accepted
+    }
+
+    async fn append(
+        &self,
+        item: (Prepared, FanOut),
+        generation: u64,
+    ) -> Result<Fresh, store::Error> {
+        let accepted = self.append_together(vec![item], generation).await?.pop();
+        accepted.ok_or_else(|| store::Error::corrupt("a message that gave nothing"))
+    }
+
+    async fn append_together(
+        &self,
+        items: Vec<(Prepared, FanOut)>,
+        generation: u64,
+    ) -> Result<Vec<Fresh>, store::Error> {
+        let (shared, tenant) = (&self.shared, &self.tenant);
+        accept(shared, tenant, items, generation, &self.origin).await
+    }
+
+    /// Appends messages whose order counts: all at once, so that nobody sees a later one without an
+    /// earlier one. If one of them is refused, one after the other.
+    async fn append_in_order(&self, fanned_out: FannedOut) -> Vec<Result<Fresh, store::Error>> {
+        let FannedOut {
+            items, generation, ..
+        } = fanned_out;
+        match self.append_together(items.clone(), generation).await {
+            Ok(accepted) => accepted.into_iter().map(Ok).collect(),
+            Err(store::Error::Conflict) => {
+                let mut results = Vec::with_capacity(items.len());
+                for item in items {
+                    results.push(self.append(item, generation).await);
+                }
+                results
+            }
+            Err(error) => items.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use actix::Message;
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
     actor::Origin,
+    delivery::Delivery,
     ids::{DeliveryId, WebhookId},
     message::FanOut,
 };
@@ -13,11 +14,12 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::reads::Changes;
 use crate::{
-    store,
+    store::{self, Stream},
     tenants::{
         Error,
         accept::{Failed, Prepared},
-        lane::{Entry, Load},
+        attempt::Ended,
+        lane::Entry,
         publish::Published,
         slots::Slot,
     },
@@ -78,6 +80,8 @@ pub(super) struct FanOutAgain {
 pub(super) struct FannedOut {
     pub(super) items: Vec<(Prepared, FanOut)>,
     pub(super) generation: u64,
+    /// Some of them go to webhooks that want order.
+    pub(super) is_ordered: bool,
 }
 
 /// What this node holds may have changed, or its lease is good again.
@@ -103,8 +107,11 @@ pub(in crate::tenants) struct LookAgain;
 #[rtype(result = "()")]
 pub(super) struct Waiting {
     pub(super) epoch: u64,
-    pub(super) found: Result<Vec<store::Waiting>, store::Error>,
+    pub(super) found: Result<(Vec<store::Waiting>, HasRecoveries), store::Error>,
 }
+
+/// Whether a recovery of the tenant is not over.
+pub(super) type HasRecoveries = bool;
 
 /// Deliveries that another node has scheduled are being read; they come with [`Found`].
 #[derive(Message)]
@@ -132,13 +139,41 @@ pub(super) struct Offer {
     pub(super) unsure: Vec<WebhookId>,
 }
 
+/// What is to become of these deliveries was said by hand, and stands in the ledger.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Changed(pub Vec<DeliveryId>);
+
+/// Such deliveries as they are now; nothing if they could not be read.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Refreshed {
+    pub(super) epoch: Option<u64>,
+    pub(super) found: Option<Vec<(DeliveryId, Stream<Delivery>)>>,
+}
+
+/// A recovery was started or cancelled.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(in crate::tenants) struct Recover;
+
+/// No recovery is left to work on.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct RecoveriesDone;
+
+/// Whether a webhook is disabled is settled.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct DisablingDone(pub(super) WebhookId);
+
 /// An attempt is over and recorded.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Done {
     pub(super) webhook: WebhookId,
     pub(super) delivery: DeliveryId,
-    pub(super) again: Option<Entry>,
+    pub(super) ended: Ended,
 }
 
 /// An attempt panicked.
@@ -152,7 +187,6 @@ pub(super) struct Broken;
 pub(super) struct Loaded {
     pub(super) epoch: Option<u64>,
     pub(super) webhook: WebhookId,
-    pub(super) load: Load,
     pub(super) entries: Result<Vec<Entry>, store::Error>,
 }
 

@@ -7,6 +7,7 @@ use actix::{AsyncContext, Context, Handler};
 use super::{
     TenantActor,
     messages::{Expect, Found, LookAgain, Own, Release, Report, Waiting},
+    reads::read_agenda,
 };
 
 /// How long to wait before what waits is read again.
@@ -50,12 +51,18 @@ impl TenantActor {
         self.slots.clear();
     }
 
-    /// Reads which webhooks have something waiting.
+    /// Reads again what is to be sent: what is held here may have been cancelled meanwhile.
+    pub(super) fn start_over(&mut self, ctx: &mut Context<Self>) {
+        self.forget_lanes();
+        self.read_waiting(ctx);
+    }
+
+    /// Reads which webhooks have something waiting, and whether there are recoveries.
     fn read_waiting(&mut self, ctx: &mut Context<Self>) {
         let Some(epoch) = self.epoch else { return };
         let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
         let read = async move {
-            let found = shared.views.waiting_of(&tenant).await;
+            let found = read_agenda(&shared, &tenant).await;
             addr.do_send(Waiting { epoch, found });
         };
         self.tasks.spawn_on(read, &self.shared.runtime);
@@ -101,7 +108,7 @@ impl Handler<LookAgain> for TenantActor {
 
     fn handle(&mut self, _: LookAgain, ctx: &mut Context<Self>) {
         self.begun();
-        self.read_waiting(ctx);
+        self.start_over(ctx);
     }
 }
 
@@ -113,12 +120,15 @@ impl Handler<Waiting> for TenantActor {
             return;
         }
         match waiting.found {
-            Ok(found) => {
+            Ok((found, has_recoveries)) => {
                 for waiting in found {
                     self.lane(waiting.webhook_id, None).doubt(waiting.due_at);
                     self.look_at(waiting.webhook_id, ctx);
                 }
                 self.pump(ctx);
+                if has_recoveries {
+                    self.recover(ctx);
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, tenant = %self.tenant, "cannot read what waits");

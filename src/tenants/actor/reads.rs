@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use hookledger_domain::{delivery::Delivery, ids::WebhookId, tenant::TenantId, webhook::Webhook};
 
+use super::messages::HasRecoveries;
 use crate::{
-    store,
+    store::{self, Waiting},
     tenants::{
         Error, Shared,
         lane::{Entry, Load},
@@ -25,6 +27,8 @@ pub(super) struct Changes {
     pub(super) changed: Vec<(WebhookId, LiveWebhook)>,
     /// Those that are gone.
     pub(super) gone: Vec<WebhookId>,
+    /// Since when those that are failing have been.
+    pub(super) failing: HashMap<WebhookId, DateTime<Utc>>,
 }
 
 /// Reads how a tenant is now, as far as that is not `known`.
@@ -40,12 +44,11 @@ pub(super) async fn read_changes(
         .map_err(|_| Error::Unavailable)?;
     // First the generation: what changes while the rest is read is then refused as stale, and read.
     let row = shared.views.tenant(tenant).await?;
-    let present: Versions = shared
-        .views
-        .webhooks(tenant)
-        .await?
+    let rows = shared.views.webhooks(tenant).await?;
+    let present: Versions = rows.iter().map(|row| (row.id, row.version)).collect();
+    let failing = rows
         .iter()
-        .map(|row| (row.id, row.version))
+        .filter_map(|row| Some((row.id, row.failing_since?)))
         .collect();
     let mut ids: Vec<String> = present
         .iter()
@@ -76,7 +79,19 @@ pub(super) async fn read_changes(
         is_suspended: row.is_some_and(|row| row.is_suspended),
         changed,
         gone,
+        failing,
     })
+}
+
+/// Reads which webhooks of a tenant have something waiting, and whether it has a recovery that is
+/// not over.
+pub(super) async fn read_agenda(
+    shared: &Shared,
+    tenant: &TenantId,
+) -> Result<(Vec<Waiting>, HasRecoveries), store::Error> {
+    let waiting = shared.views.waiting_of(tenant).await?;
+    let recoveries = shared.views.running_recoveries(Some(tenant)).await?;
+    Ok((waiting, !recoveries.is_empty()))
 }
 
 /// Reads the part of the view that a lane asked for.
@@ -93,7 +108,7 @@ pub(super) async fn read_due(
         .map_err(|_| store::Error::Busy)?;
     let streams = shared
         .ledger
-        .load_due::<Delivery>(tenant, webhook, load.only_tests, load.limit)
+        .load_agenda::<Delivery>(tenant, webhook, &load)
         .await?;
     Ok(streams
         .into_iter()

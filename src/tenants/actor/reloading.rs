@@ -13,7 +13,10 @@ use super::{
     messages::{Broken, Reload, Reloaded, Reread},
     reads::{Changes, Versions, read_changes},
 };
-use crate::tenants::{Error, lane::Mode};
+use crate::tenants::{
+    Error,
+    lane::{Mode, Terms},
+};
 
 /// How long to wait before what has changed is read again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -63,6 +66,7 @@ impl TenantActor {
         }
         self.generation = changes.generation;
         let was_suspended = std::mem::replace(&mut self.is_suspended, changes.is_suspended);
+        self.failing = changes.failing;
         let mut ids = changes.gone;
         for id in &ids {
             self.webhooks.remove(id);
@@ -104,27 +108,36 @@ impl TenantActor {
 
     /// Brings a lane in line with its webhook. One that has no lane may have deliveries waiting
     /// all the same, which the first load shows.
-    fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
+    pub(super) fn configure_lane(&mut self, id: WebhookId, ctx: &mut Context<Self>) {
         if self.epoch.is_none() {
             return;
         }
-        let (mode, in_flight_max, rate_limit) = self.wanted(id);
+        let terms = self.terms(id);
         self.lane(id, Some(DateTime::<Utc>::UNIX_EPOCH))
-            .configure(mode, in_flight_max, rate_limit);
+            .configure(terms);
         self.look_at(id, ctx);
     }
 
-    /// What a lane does, how many attempts it may have at one time, and how many a second.
-    pub(super) fn wanted(&self, id: WebhookId) -> (Mode, usize, Option<u32>) {
+    /// What a webhook's lane goes by.
+    pub(super) fn terms(&self, id: WebhookId) -> Terms {
         let limit = self.shared.limits.in_flight_per_webhook;
+        let without_webhook = |mode| Terms {
+            mode,
+            is_fifo: false,
+            in_flight_max: limit,
+            rate_limit: None,
+            version: 0,
+        };
         match self.webhooks.get(&id) {
-            Some(webhook) => (
-                webhook.mode(),
-                webhook.in_flight_max(limit),
-                webhook.webhook().config().rate_limit,
-            ),
-            None if self.gone.contains(&id) => (Mode::Cancel, limit, None),
-            None => (Mode::Hold, limit, None),
+            Some(webhook) => {
+                let mut terms = webhook.terms(limit);
+                if self.disabling.contains(&id) {
+                    terms.mode = Mode::Hold;
+                }
+                terms
+            }
+            None if self.gone.contains(&id) => without_webhook(Mode::Cancel),
+            None => without_webhook(Mode::Hold),
         }
     }
 }

@@ -39,7 +39,7 @@ impl Dispatch for Directory {
         loop {
             let place = after.as_ref().map(|(tenant, webhook)| (tenant, *webhook));
             let Some(waiting) = views.next_waiting(place).await? else {
-                return Ok(());
+                break;
             };
             let tenant = waiting.tenant_id;
             if partitions.contains(&Partition::of(&tenant)) {
@@ -51,6 +51,12 @@ impl Dispatch for Directory {
             }
             after = Some((tenant, waiting.webhook_id));
         }
+        for recovery in views.running_recoveries(None).await? {
+            if partitions.contains(&Partition::of(&recovery.tenant_id)) {
+                self.tell_to_recover(&recovery.tenant_id);
+            }
+        }
+        Ok(())
     }
 
     async fn let_go(&self, partitions: &[Partition]) {
@@ -107,6 +113,16 @@ impl Dispatch for Directory {
                 Notice::Tenants(tenants) => {
                     for tenant in tenants {
                         self.tell_of_change(&tenant, None);
+                    }
+                }
+                Notice::Deliveries(found) => {
+                    for (tenant, id) in found {
+                        self.tell_changed(&tenant, vec![id]);
+                    }
+                }
+                Notice::Recoveries(tenants) => {
+                    for tenant in tenants {
+                        self.tell_to_recover(&tenant);
                     }
                 }
                 Notice::Topics => is_about_topics = true,
@@ -218,7 +234,7 @@ impl Directory {
             topic: row.topic,
             trigger: row.trigger,
             due_at: row.next_attempt_at?,
-            ordering_key: None,
+            ordering_key: row.queue.filter(|key| !key.is_empty()),
         }));
         let body = fresh
             .body

@@ -5,15 +5,14 @@ use std::collections::HashSet;
 use cqrs_es::Aggregate;
 use hookledger_domain::{
     delivery::{
-        Event, Scheduled,
+        Delivery, Event, Scheduled,
         attempt::{Attempt, Failure, FailureCode, Trigger},
     },
     ids::{AttemptId, MessageId, Sequence, WebhookId},
 };
 
-use super::*;
-
-mod model;
+use super::{window::WINDOW, *};
+use crate::store::Stream;
 
 /// The moment `millis` after the start of a test.
 fn at(millis: i64) -> DateTime<Utc> {
@@ -85,8 +84,19 @@ fn failed(mut entry: Entry, due_at: DateTime<Utc>) -> Entry {
     entry
 }
 
+/// The terms of a webhook without order.
+fn terms(mode: Mode, in_flight_max: usize, rate_limit: Option<u32>) -> Terms {
+    Terms {
+        mode,
+        is_fifo: false,
+        in_flight_max,
+        rate_limit,
+        version: 1,
+    }
+}
+
 fn lane() -> Lane {
-    Lane::new(Mode::All, 1000, None, None)
+    Lane::new(terms(Mode::All, 1000, None), None)
 }
 
 /// Everything that the lane gives out at one moment.
@@ -94,6 +104,23 @@ fn drain(lane: &mut Lane, millis: i64) -> Vec<DeliveryId> {
     std::iter::from_fn(|| lane.next(at(millis)))
         .map(|next| next.id())
         .collect()
+}
+
+fn limit(load: &Load) -> usize {
+    match load {
+        Load::Due { limit, .. } => *limit as usize,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_of_tests(load: &Load) -> bool {
+    matches!(
+        load,
+        Load::Due {
+            only_tests: true,
+            ..
+        }
+    )
 }
 
 fn ids(entries: &[Entry]) -> Vec<DeliveryId> {
@@ -106,7 +133,7 @@ fn given_nothing_there_is_nothing_to_do() {
     assert!(lane.next(at(0)).is_none());
     assert_eq!(lane.start_load(at(0)), None);
     assert_eq!(lane.wake_at(at(0)), None);
-    assert!(lane.is_idle() && lane.is_empty() && !lane.has_next(at(0)));
+    assert!(lane.is_idle(at(0)) && lane.is_empty() && !lane.has_next(at(0)));
 }
 
 #[test]
@@ -118,7 +145,7 @@ fn what_is_offered_is_given_out_in_the_order_of_the_offers() {
     }
     assert!(lane.has_next(at(0)));
     assert_eq!(drain(&mut lane, 0), ids(&entries));
-    assert!(!lane.is_idle(), "they are in flight");
+    assert!(!lane.is_idle(at(0)), "they are in flight");
 }
 
 #[test]
@@ -153,7 +180,7 @@ fn what_failed_comes_again_when_it_is_due_and_not_before() {
 
 #[test]
 fn no_more_are_in_flight_than_allowed() {
-    let mut lane = Lane::new(Mode::All, 2, None, None);
+    let mut lane = Lane::new(terms(Mode::All, 2, None), None);
     let entries = Maker::default().many(3, 0);
     for entry in entries.clone() {
         lane.offer(entry, at(0));
@@ -166,7 +193,10 @@ fn no_more_are_in_flight_than_allowed() {
 
 #[test]
 fn a_rate_limit_spreads_attempts_evenly() {
-    let (mut lane, mut maker) = (Lane::new(Mode::All, 1000, Some(10), None), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(terms(Mode::All, 1000, Some(10)), None),
+        Maker::default(),
+    );
     for entry in maker.many(30, 0) {
         lane.offer(entry, at(0));
     }
@@ -185,7 +215,10 @@ fn a_rate_limit_spreads_attempts_evenly() {
 
 #[test]
 fn a_rate_limit_wakes_the_lane_for_what_became_due_meanwhile() {
-    let (mut lane, mut maker) = (Lane::new(Mode::All, 1000, Some(1), None), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(terms(Mode::All, 1000, Some(1)), None),
+        Maker::default(),
+    );
     let (first, second) = (maker.due(0), maker.due(100));
     lane.offer(first.clone(), at(0));
     lane.offer(second, at(0));
@@ -201,15 +234,18 @@ fn a_rate_limit_wakes_the_lane_for_what_became_due_meanwhile() {
 
 #[test]
 fn a_lane_that_is_empty_still_knows_its_rate() {
-    let (mut lane, mut maker) = (Lane::new(Mode::All, 1000, Some(1), None), Maker::default());
+    let (mut lane, mut maker) = (
+        Lane::new(terms(Mode::All, 1000, Some(1)), None),
+        Maker::default(),
+    );
     let entry = maker.due(0);
     lane.offer(entry.clone(), at(0));
     assert_eq!(drain(&mut lane, 0), [entry.id]);
     lane.done(entry.id, None, at(1));
     // Whoever keeps the lane drops it when it is empty and wants to be woken no more.
     assert!(lane.is_empty());
-    assert_eq!(lane.wake_at(at(1)), Some(at(980)));
-    assert_eq!(lane.wake_at(at(980)), None);
+    assert_eq!(lane.wake_at(at(1)), Some(at(1000)));
+    assert_eq!(lane.wake_at(at(1000)), None);
 }
 
 #[test]
@@ -219,17 +255,17 @@ fn what_does_not_fit_into_the_window_is_loaded_when_it_has_emptied() {
     for entry in entries.clone() {
         lane.offer(entry, at(0));
     }
-    assert_eq!(lane.held(), WINDOW);
+    assert_eq!(lane.window.sizes(), (0, WINDOW));
     assert_eq!(lane.start_load(at(0)), None, "the window is full");
     let given = drain(&mut lane, 0);
     assert_eq!(given, ids(&entries[..WINDOW]));
     let load = lane.start_load(at(0)).unwrap();
     assert!(
-        load.limit as usize >= 2 * WINDOW,
+        limit(&load) >= 2 * WINDOW,
         "the view still holds what is in flight"
     );
     assert_eq!(lane.start_load(at(0)), None, "one is under way");
-    lane.loaded(load, entries.clone(), &HashSet::new(), at(1));
+    lane.loaded(entries.clone(), &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 1), ids(&entries[WINDOW..]));
     assert!(!lane.is_empty());
 }
@@ -237,12 +273,12 @@ fn what_does_not_fit_into_the_window_is_loaded_when_it_has_emptied() {
 #[test]
 fn a_full_load_means_that_there_is_more() {
     let (mut lane, mut maker) = (
-        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Lane::new(terms(Mode::All, 1000, None), Some(at(0))),
         Maker::default(),
     );
     let load = lane.start_load(at(0)).unwrap();
-    let entries = maker.many(load.limit as usize, 0);
-    lane.loaded(load, entries.clone(), &HashSet::new(), at(0));
+    let entries = maker.many(limit(&load), 0);
+    lane.loaded(entries.clone(), &HashSet::new(), at(0));
     for id in drain(&mut lane, 0) {
         lane.done(id, None, at(1));
     }
@@ -252,7 +288,7 @@ fn a_full_load_means_that_there_is_more() {
 #[test]
 fn what_is_offered_behind_what_lies_in_the_view_waits_its_turn_there() {
     let (mut lane, mut maker) = (
-        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Lane::new(terms(Mode::All, 1000, None), Some(at(0))),
         Maker::default(),
     );
     let (older, newer) = (maker.due(0), maker.due(10));
@@ -262,61 +298,51 @@ fn what_is_offered_behind_what_lies_in_the_view_waits_its_turn_there() {
         [],
         "something older is still to be loaded"
     );
-    let load = lane.start_load(at(10)).unwrap();
-    lane.loaded(
-        load,
-        vec![older.clone(), newer.clone()],
-        &HashSet::new(),
-        at(11),
-    );
+    assert!(lane.start_load(at(10)).is_some());
+    lane.loaded(vec![older.clone(), newer.clone()], &HashSet::new(), at(11));
     assert_eq!(drain(&mut lane, 11), [older.id, newer.id]);
 }
 
 #[test]
 fn a_load_does_not_bring_back_what_is_held_in_flight_or_ended_since() {
     let (mut lane, mut maker) = (
-        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Lane::new(terms(Mode::All, 1000, None), Some(at(0))),
         Maker::default(),
     );
     let (ended, flying, held) = (maker.due(0), maker.due(0), maker.due(500));
-    let load = lane.start_load(at(0)).unwrap();
+    assert!(lane.start_load(at(0)).is_some());
     for entry in [&ended, &flying, &held] {
         lane.offer(entry.clone(), at(0));
     }
     assert_eq!(drain(&mut lane, 0), [ended.id, flying.id]);
     lane.done(ended.id, None, at(1));
-    lane.loaded(
-        load,
-        vec![ended, flying, held.clone()],
-        &HashSet::new(),
-        at(2),
-    );
+    lane.loaded(vec![ended, flying, held.clone()], &HashSet::new(), at(2));
     assert_eq!(drain(&mut lane, 500), [held.id]);
 }
 
 #[test]
 fn a_load_that_is_faster_than_the_offer_leaves_it_alone() {
     let (mut lane, mut maker) = (
-        Lane::new(Mode::All, 1000, None, Some(at(0))),
+        Lane::new(terms(Mode::All, 1000, None), Some(at(0))),
         Maker::default(),
     );
     let (fresh, lost) = (maker.due(0), maker.due(0));
     let accepting = HashSet::from([fresh.id, lost.id]);
-    let load = lane.start_load(at(0)).unwrap();
-    lane.loaded(load, vec![fresh.clone(), lost.clone()], &accepting, at(1));
+    assert!(lane.start_load(at(0)).is_some());
+    lane.loaded(vec![fresh.clone(), lost.clone()], &accepting, at(1));
     assert_eq!(drain(&mut lane, 1), []);
     lane.offer(fresh.clone(), at(2));
     assert_eq!(drain(&mut lane, 2), [fresh.id]);
     // Nobody knows whether it was accepted, so the view is asked.
     lane.doubt(at(3));
-    let load = lane.start_load(at(3)).unwrap();
-    lane.loaded(load, vec![fresh, lost.clone()], &HashSet::new(), at(4));
+    assert!(lane.start_load(at(3)).is_some());
+    lane.loaded(vec![fresh, lost.clone()], &HashSet::new(), at(4));
     assert_eq!(drain(&mut lane, 4), [lost.id]);
 }
 
 #[test]
 fn a_load_that_failed_is_tried_again() {
-    let mut lane = Lane::new(Mode::All, 1000, None, Some(at(0)));
+    let mut lane = Lane::new(terms(Mode::All, 1000, None), Some(at(0)));
     assert!(lane.start_load(at(0)).is_some());
     lane.load_failed(at(1000));
     assert_eq!(lane.start_load(at(999)), None);
@@ -327,7 +353,7 @@ fn a_load_that_failed_is_tried_again() {
 #[test]
 fn an_inactive_webhook_gets_tests_only() {
     let (mut lane, mut maker) = (
-        Lane::new(Mode::TestsOnly, 1000, None, None),
+        Lane::new(terms(Mode::TestsOnly, 1000, None), None),
         Maker::default(),
     );
     let (message, test) = (maker.due(0), maker.test(0));
@@ -336,10 +362,10 @@ fn an_inactive_webhook_gets_tests_only() {
     assert_eq!(drain(&mut lane, 0), [test.id]);
     lane.done(test.id, None, at(1));
     assert!(lane.is_empty());
-    lane.configure(Mode::All, 1000, None);
+    lane.configure(terms(Mode::All, 1000, None));
     let load = lane.start_load(at(2)).unwrap();
-    assert!(!load.only_tests);
-    lane.loaded(load, vec![message.clone()], &HashSet::new(), at(3));
+    assert!(!is_of_tests(&load));
+    lane.loaded(vec![message.clone()], &HashSet::new(), at(3));
     assert_eq!(drain(&mut lane, 3), [message.id]);
 }
 
@@ -348,9 +374,9 @@ fn a_webhook_that_is_switched_off_stops_at_once_and_loads_its_tests() {
     let (mut lane, mut maker) = (lane(), Maker::default());
     lane.offer(maker.due(0), at(0));
     lane.offer(maker.due(100), at(0));
-    lane.configure(Mode::TestsOnly, 1000, None);
+    lane.configure(terms(Mode::TestsOnly, 1000, None));
     assert_eq!(drain(&mut lane, 200), []);
-    assert!(lane.start_load(at(200)).unwrap().only_tests);
+    assert!(is_of_tests(&lane.start_load(at(200)).unwrap()));
 }
 
 #[test]
@@ -360,14 +386,9 @@ fn a_deleted_webhook_has_everything_cancelled_also_what_is_due_later() {
     lane.offer(flying.clone(), at(0));
     lane.offer(later.clone(), at(0));
     assert_eq!(drain(&mut lane, 0), [flying.id]);
-    lane.configure(Mode::Cancel, 1000, Some(1));
-    let load = lane.start_load(at(1)).unwrap();
-    lane.loaded(
-        load,
-        vec![flying.clone(), later.clone()],
-        &HashSet::new(),
-        at(2),
-    );
+    lane.configure(terms(Mode::Cancel, 1000, Some(1)));
+    assert!(lane.start_load(at(1)).is_some());
+    lane.loaded(vec![flying.clone(), later.clone()], &HashSet::new(), at(2));
     let next = lane.next(at(2)).unwrap();
     assert!(
         matches!(&next, Next::Cancel(entry) if entry.id == later.id),
@@ -384,15 +405,15 @@ fn a_deleted_webhook_has_everything_cancelled_also_what_is_due_later() {
 #[test]
 fn a_load_about_another_mode_is_done_again() {
     let (mut lane, mut maker) = (
-        Lane::new(Mode::TestsOnly, 1000, None, Some(at(0))),
+        Lane::new(terms(Mode::TestsOnly, 1000, None), Some(at(0))),
         Maker::default(),
     );
-    let load = lane.start_load(at(0)).unwrap();
-    lane.configure(Mode::All, 1000, None);
-    lane.loaded(load, vec![maker.test(0)], &HashSet::new(), at(1));
+    assert!(lane.start_load(at(0)).is_some());
+    lane.configure(terms(Mode::All, 1000, None));
+    lane.loaded(vec![maker.test(0)], &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 1), []);
     assert_eq!(
-        lane.start_load(at(1)).map(|load| load.only_tests),
+        lane.start_load(at(1)).as_ref().map(is_of_tests),
         Some(false)
     );
 }
@@ -418,16 +439,16 @@ fn what_waits_does_not_keep_its_body() {
 fn a_lane_of_a_webhook_that_is_not_known_holds_everything() {
     let mut maker = Maker::default();
     for (mode, is_sent) in [(Mode::All, true), (Mode::Cancel, false)] {
-        let mut lane = Lane::new(Mode::Hold, 10, None, Some(at(0)));
+        let mut lane = Lane::new(terms(Mode::Hold, 10, None), Some(at(0)));
         let entry = maker.due(0);
         lane.offer(entry.clone(), at(1));
         assert!(!lane.has_next(at(1)) && lane.next(at(1)).is_none());
         assert!(lane.start_load(at(1)).is_none());
         assert_eq!(lane.wake_at(at(1)), None);
         assert!(!lane.is_empty(), "it would be forgotten");
-        lane.configure(mode, 10, None);
-        let load = lane.start_load(at(1)).unwrap();
-        lane.loaded(load, vec![entry], &HashSet::new(), at(1));
+        lane.configure(terms(mode, 10, None));
+        assert!(lane.start_load(at(1)).is_some());
+        lane.loaded(vec![entry], &HashSet::new(), at(1));
         let next = lane.next(at(1)).unwrap();
         assert_eq!(matches!(next, Next::Send(_)), is_sent);
     }
@@ -436,7 +457,7 @@ fn a_lane_of_a_webhook_that_is_not_known_holds_everything() {
 #[test]
 fn what_another_node_scheduled_is_taken_once() {
     let mut maker = Maker::default();
-    let mut lane = Lane::new(Mode::All, 10, None, None);
+    let mut lane = Lane::new(terms(Mode::All, 10, None), None);
     let (held, sent, done, new) = (maker.due(0), maker.due(0), maker.due(0), maker.due(0));
     lane.offer(sent.clone(), at(1));
     assert_eq!(lane.next(at(1)).map(|next| next.id()), Some(sent.id));

@@ -38,6 +38,8 @@ pub(crate) enum Reply {
     Close,
     /// Something that is no HTTP.
     Garbage,
+    /// These bytes; then the connection is closed.
+    Raw(String),
 }
 
 /// Holds answers back until it is opened.
@@ -147,6 +149,7 @@ impl Reply {
                     .write_all(b"220 mail.example.com ESMTP\r\n\r\n")
                     .await?
             }
+            Self::Raw(bytes) => stream.write_all(bytes.as_bytes()).await?,
         }
         Ok(false)
     }

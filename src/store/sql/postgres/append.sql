@@ -26,19 +26,20 @@ WITH stale AS MATERIALIZED (
                      body_sha256, idempotency_key, content_sha256, deliveries, not_delivered)
     RETURNING 1
 ), new_deliveries AS (
-    INSERT INTO deliveries (tenant_id, id, message_id, webhook_id, topic, trigger, status, attempts,
-                            created_at, next_attempt_at, completed_at, last_response_status,
-                            last_error_code, last_error_message)
+    INSERT INTO deliveries (tenant_id, id, message_id, webhook_id, topic, trigger, queue, status,
+                            attempts, created_at, next_attempt_at, completed_at,
+                            last_response_status, last_error_code, last_error_message)
     SELECT x.*
       FROM go, unnest($19::text[], $20::uuid[], $21::uuid[], $22::uuid[], $23::text[], $24::text[],
-                      $25::text[], $26::bigint[], $27::timestamptz[], $28::timestamptz[],
-                      $29::timestamptz[], $30::integer[], $31::text[], $32::text[]) AS x
+                      $25::text[], $26::text[], $27::bigint[], $28::timestamptz[],
+                      $29::timestamptz[], $30::timestamptz[], $31::integer[], $32::text[],
+                      $33::text[]) AS x
     RETURNING 1
 ), changed_deliveries AS (
     UPDATE deliveries d
-       SET status = x.status,
+       SET status = coalesce(x.status, d.status),
            next_attempt_at = x.next_attempt_at,
-           completed_at = x.completed_at,
+           completed_at = CASE WHEN x.status IS NULL THEN d.completed_at ELSE x.completed_at END,
            attempts = coalesce(x.attempts, d.attempts),
            last_response_status =
                CASE WHEN x.attempts IS NULL THEN d.last_response_status ELSE x.response_status END,
@@ -46,8 +47,8 @@ WITH stale AS MATERIALIZED (
                CASE WHEN x.attempts IS NULL THEN d.last_error_code ELSE x.error_code END,
            last_error_message =
                CASE WHEN x.attempts IS NULL THEN d.last_error_message ELSE x.error_message END
-      FROM go, unnest($33::text[], $34::uuid[], $35::text[], $36::timestamptz[], $37::timestamptz[],
-                      $38::bigint[], $39::integer[], $40::text[], $41::text[])
+      FROM go, unnest($34::text[], $35::uuid[], $36::text[], $37::timestamptz[], $38::timestamptz[],
+                      $39::bigint[], $40::integer[], $41::text[], $42::text[])
                AS x (tenant_id, id, status, next_attempt_at, completed_at, attempts,
                      response_status, error_code, error_message)
      WHERE d.tenant_id = x.tenant_id AND d.id = x.id
@@ -61,28 +62,38 @@ WITH stale AS MATERIALIZED (
            x.number, x.trigger, x.started_at, x.duration_ms, x.url, x.response_status,
            x.response_headers::json, x.response_body_bytes, x.body_truncated, x.error_code,
            x.error_message
-      FROM go, unnest($42::text[], $43::uuid[], $44::uuid[], $45::uuid[], $46::uuid[], $47::bigint[],
-                      $48::text[], $49::bigint[], $50::text[], $51::timestamptz[], $52::bigint[],
-                      $53::text[], $54::integer[], $55::text[], $56::bigint[], $57::boolean[],
-                      $58::text[], $59::text[])
+      FROM go, unnest($43::text[], $44::uuid[], $45::uuid[], $46::uuid[], $47::uuid[], $48::bigint[],
+                      $49::text[], $50::bigint[], $51::text[], $52::timestamptz[], $53::bigint[],
+                      $54::text[], $55::integer[], $56::text[], $57::bigint[], $58::boolean[],
+                      $59::text[], $60::text[])
                AS x (tenant_id, id, delivery_id, message_id, webhook_id, webhook_version, topic,
                      number, trigger, started_at, duration_ms, url, response_status,
                      response_headers, response_body_bytes, body_truncated, error_code,
                      error_message)
+    RETURNING 1
+), failing AS (
+    UPDATE webhooks w
+       SET failing_since = CASE WHEN x.is_reset THEN x.failing_since
+                                ELSE coalesce(w.failing_since, x.failing_since) END
+      FROM go, unnest($61::text[], $62::uuid[], $63::boolean[], $64::timestamptz[])
+               AS x (tenant_id, id, is_reset, failing_since)
+     WHERE w.tenant_id = x.tenant_id AND w.id = x.id
+       AND CASE WHEN x.is_reset THEN w.failing_since IS DISTINCT FROM x.failing_since
+                ELSE w.failing_since IS NULL END
     RETURNING 1
 ), turn AS MATERIALIZED (
     SELECT pg_advisory_xact_lock($1)
       FROM go
      WHERE (SELECT count(*) FROM new_bodies) + (SELECT count(*) FROM new_messages)
          + (SELECT count(*) FROM new_deliveries) + (SELECT count(*) FROM changed_deliveries)
-         + (SELECT count(*) FROM new_attempts) >= 0
+         + (SELECT count(*) FROM new_attempts) + (SELECT count(*) FROM failing) >= 0
 ), new_events AS (
     INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                         metadata, tenant_id, recorded_at)
     SELECT x.aggregate_type, x.aggregate_id, x.sequence, x.event_type, x.event_version,
            x.payload::json, x.metadata::json, x.tenant_id, x.recorded_at
-      FROM turn, unnest($60::text[], $61::text[], $62::bigint[], $63::text[], $64::text[],
-                        $65::text[], $66::text[], $67::text[], $68::timestamptz[])
+      FROM turn, unnest($65::text[], $66::text[], $67::bigint[], $68::text[], $69::text[],
+                        $70::text[], $71::text[], $72::text[], $73::timestamptz[])
                  WITH ORDINALITY
                  AS x (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
                        metadata, tenant_id, recorded_at, place)
@@ -90,7 +101,7 @@ WITH stale AS MATERIALIZED (
     RETURNING 1
 ), told AS MATERIALIZED (
     SELECT pg_notify('hookledger', x.notice)
-      FROM go, unnest($69::text[]) AS x (notice)
+      FROM go, unnest($74::text[]) AS x (notice)
 )
 SELECT (SELECT count(*) FROM new_events) AS events,
        (SELECT count(*) FROM told) AS told,

@@ -1,4 +1,4 @@
 SELECT id
   FROM deliveries
- WHERE tenant_id = $1 AND webhook_id = $2 AND status = 'pending' AND trigger = 'test'
+ WHERE tenant_id = $1 AND webhook_id = $2 AND next_attempt_at IS NOT NULL AND trigger = 'test'
  LIMIT $3

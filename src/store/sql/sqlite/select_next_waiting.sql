@@ -1,4 +1,4 @@
--- The first webhook after the given one that has pending deliveries, and when the first of them is
+-- The first webhook after the given one that has something to be sent, and when the first of them is
 -- due. Asked again and again it jumps from webhook to webhook: it costs webhooks, not deliveries.
 -- Two seeks, because of (tenant_id, webhook_id) > (?1, ?2) SQLite walks all rows that are equal.
 -- What waits for a deleted webhook is to be cancelled and is due at once.
@@ -10,7 +10,7 @@ FROM (
 SELECT * FROM (
     SELECT tenant_id, webhook_id, next_attempt_at
       FROM deliveries INDEXED BY deliveries_due
-     WHERE status = 'pending' AND tenant_id = ?1 AND webhook_id > ?2
+     WHERE next_attempt_at IS NOT NULL AND tenant_id = ?1 AND webhook_id > ?2
      ORDER BY webhook_id, next_attempt_at
      LIMIT 1
 )
@@ -18,7 +18,7 @@ UNION ALL
 SELECT * FROM (
     SELECT tenant_id, webhook_id, next_attempt_at
       FROM deliveries INDEXED BY deliveries_due
-     WHERE status = 'pending' AND tenant_id > ?1
+     WHERE next_attempt_at IS NOT NULL AND tenant_id > ?1
      ORDER BY tenant_id, webhook_id, next_attempt_at
      LIMIT 1
 )

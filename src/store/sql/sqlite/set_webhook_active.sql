@@ -1,1 +1,3 @@
-UPDATE webhooks SET is_active = ?3, version = ?4, updated_at = ?5 WHERE tenant_id = ?1 AND id = ?2
+UPDATE webhooks
+   SET is_active = ?3, disabled_reason = ?4, version = ?5, updated_at = ?6
+ WHERE tenant_id = ?1 AND id = ?2

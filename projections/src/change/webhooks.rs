@@ -1,0 +1,76 @@
+//! What a webhook's events change.
+
+use hookledger_domain::{ids::WebhookId, webhook};
+
+use super::{Change, Recorded};
+use crate::rows::{Secrets, WebhookRow};
+
+pub(super) fn changes(
+    id: WebhookId,
+    recorded: &Recorded<'_>,
+    event: &webhook::Event,
+    changes: &mut Vec<Change>,
+) {
+    use webhook::Event as E;
+    let (version, updated_at) = (recorded.sequence, recorded.recorded_at);
+    let mut active = |is_active, disabled_reason| {
+        changes.push(Change::NoteOutcome {
+            webhook_id: id,
+            failed_at: None,
+        });
+        Change::SetWebhookActive {
+            id,
+            is_active,
+            disabled_reason,
+            version,
+            updated_at,
+        }
+    };
+    let change = match event {
+        E::Registered {
+            tenant_id,
+            config,
+            is_active,
+            secret,
+        } => Change::InsertWebhook(Box::new(WebhookRow {
+            id,
+            tenant_id: tenant_id.clone(),
+            config: config.clone(),
+            is_active: *is_active,
+            disabled_reason: None,
+            failing_since: None,
+            secrets: Secrets {
+                current: secret.clone(),
+                previous: Vec::new(),
+            },
+            created_at: recorded.recorded_at,
+            updated_at,
+            version,
+            is_deleted: false,
+        })),
+        E::Changed { config } => Change::ConfigureWebhook {
+            id,
+            config: Box::new(config.clone()),
+            version,
+            updated_at,
+        },
+        E::Activated => active(true, None),
+        E::Deactivated => active(false, None),
+        E::Disabled { reason } => active(false, Some(*reason)),
+        E::SecretRotated { secret, previous } => Change::SetWebhookSecrets {
+            id,
+            secrets: Secrets {
+                current: secret.clone(),
+                previous: previous.clone(),
+            },
+            version,
+            updated_at,
+        },
+        E::Deleted => Change::DeleteWebhook {
+            id,
+            version,
+            updated_at,
+        },
+    };
+    changes.push(change);
+}

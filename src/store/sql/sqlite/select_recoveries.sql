@@ -1,0 +1,5 @@
+SELECT *
+  FROM recoveries
+ WHERE tenant_id = ?1 AND webhook_id = ?2 AND (?3 IS NULL OR id < ?3)
+ ORDER BY id DESC
+ LIMIT ?4
