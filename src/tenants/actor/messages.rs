@@ -152,6 +152,8 @@ pub(in crate::tenants) struct Changed(pub Vec<DeliveryId>);
 #[rtype(result = "()")]
 pub(super) struct Refreshed {
     pub(super) epoch: Option<u64>,
+    /// Which reading this is; nothing if it tells what was just recorded here.
+    pub(super) number: Option<u64>,
     pub(super) found: Option<Vec<(DeliveryId, Stream<Delivery>)>>,
 }
 
