@@ -112,6 +112,8 @@ pub(super) async fn accept(
     }
     shared.ledger.commit(commit).await?;
     shared.metrics.messages_accepted.inc();
+    let scheduled = &shared.metrics.deliveries_scheduled;
+    scheduled.inc_by(entries.len() as u64);
     Ok(Fresh { published, entries })
 }
 
