@@ -13,6 +13,7 @@ mod ledger;
 mod postgres;
 mod repository;
 mod sqlite;
+mod stats;
 mod stored;
 mod views;
 
@@ -24,6 +25,7 @@ pub use ledger::{CommandError, Ledger, Stream};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };
+pub use stats::ATTEMPTS_MAX;
 pub use stored::StoredEvent;
 pub use views::{LoggedAttempt, Message, Views};
 
@@ -37,6 +39,7 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     repository: repository::Repository,
     cluster: Option<Cluster>,
+    turns: Arc<stats::Turns>,
 }
 
 impl Store {
@@ -52,6 +55,7 @@ impl Store {
             engine,
             repository,
             cluster: None,
+            turns: stats::Turns::new(),
         })
     }
 
@@ -71,6 +75,7 @@ impl Store {
             engine,
             repository,
             cluster,
+            turns: stats::Turns::new(),
         })
     }
 
@@ -86,7 +91,7 @@ impl Store {
 
     /// The side that asks the views.
     pub fn views(&self) -> Views {
-        Views::new(self.engine.clone())
+        Views::new(self.engine.clone(), self.turns.clone())
     }
 
     /// Waits until everything that was handed in is written, and lets go of the files.

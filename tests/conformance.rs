@@ -18,6 +18,7 @@ mod lifecycle;
 mod postgres;
 mod queries;
 mod sqlite;
+mod stats;
 mod values;
 mod waiting;
 mod world;
@@ -121,6 +122,12 @@ macro_rules! conforms {
                 tenants_and_tokens_come_in_pages,
                 topics_follow_the_catalogue,
                 webhooks_show_what_happened_last,
+            }
+            stats {
+                buckets_are_those_of_a_plain_count,
+                attempts_are_counted_once_while_they_are_written,
+                a_circuit_is_told_by_the_ends_of_the_last_attempts,
+                a_circuit_is_one_for_all_topics,
             }
             values {
                 bodies_come_back_byte_for_byte,

@@ -16,6 +16,7 @@ mod publishing;
 mod retries;
 mod secrecy;
 mod secrets;
+mod stats;
 mod strangers;
 mod suspension;
 mod switching;

@@ -41,6 +41,7 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         get /api/admin/webhooks/{id}
         get /api/admin/webhooks/{id}/logs
         get /api/admin/webhooks/{id}/secret
+        get /api/admin/webhooks/{id}/stats
         get /api/events
         get /api/events/{id}
         get /api/platform/nodes

@@ -5,13 +5,17 @@ use cqrs_es::persist::SerializedEvent;
 use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
     tenant::TenantId,
+    topic::Topic,
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
     rows::{DeliveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 
-use super::{Commit, Error, LoggedAttempt, Message, StoredEvent};
+use super::{
+    Commit, Error, LoggedAttempt, Message, StoredEvent,
+    stats::{Beginning, MeasuredPage, Scope, Told},
+};
 
 /// A webhook with pending deliveries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +94,24 @@ pub(super) trait Engine: Send + Sync + 'static {
         filter: &AttemptFilter,
         page: Page<AttemptId>,
     ) -> Result<Rows<LoggedAttempt, AttemptId>, Error>;
+    /// The newest attempts of a webhook by their start.
+    async fn last_attempts(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        limit: u32,
+    ) -> Result<Vec<Told>, Error>;
+    /// What counting the attempts in scope begins with.
+    async fn begin_measuring(&self, scope: &Scope<'_>) -> Result<Beginning, Error>;
+    /// A page of the attempts in scope about a topic, from an id on, without those that the
+    /// beginning has counted.
+    async fn measured(
+        &self,
+        scope: &Scope<'_>,
+        topic: &Topic,
+        first: AttemptId,
+        before: Option<i64>,
+    ) -> Result<MeasuredPage, Error>;
     async fn next_waiting(
         &self,
         after: Option<(&TenantId, WebhookId)>,

@@ -17,6 +17,7 @@ mod notices;
 mod rare;
 mod reads;
 mod rows;
+mod stats;
 mod transfer;
 mod writer;
 

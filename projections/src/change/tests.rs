@@ -336,6 +336,7 @@ fn a_scheduled_delivery_gets_a_pending_row() {
         topic: Topic::default(),
         trigger: Trigger::Test,
         due_at: at(5),
+        ordering_key: None,
     });
     assert_eq!(of_delivery(event), [Change::InsertDelivery(Box::new(row))]);
 }
