@@ -35,6 +35,7 @@ mod precondition;
 mod problem;
 mod query;
 mod routes;
+mod stats;
 mod tenant;
 mod tokens;
 mod topics;
@@ -59,7 +60,7 @@ pub struct Options {
     pub health: Arc<dyn Health>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// By which tokens expire.
+    /// By which tokens expire and circuits open.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -71,6 +72,7 @@ pub struct Api {
     auth: auth::Authenticator<Views>,
     health: Arc<dyn Health>,
     metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
     routes: routes::Routes,
     document: Bytes,
 }
@@ -87,7 +89,7 @@ impl Api {
         Ok(Arc::new(Self {
             auth: auth::Authenticator::new(
                 options.views.clone(),
-                options.clock,
+                options.clock.clone(),
                 &options.platform_token,
                 jwt,
             ),
@@ -96,6 +98,7 @@ impl Api {
             nodes: options.nodes,
             health: options.health,
             metrics: options.metrics,
+            clock: options.clock,
             routes,
             document: Bytes::from(document.to_json().unwrap_or_default()),
         }))
@@ -143,6 +146,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(deliveries::register)
         .configure(logs::register)
         .configure(erasure::register)
+        .configure(stats::register)
         .configure(topics::register)
         .configure(tokens::register)
         .configure(tenant::register)

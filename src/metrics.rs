@@ -2,10 +2,11 @@
 
 use std::{fmt::Write, sync::atomic::AtomicU64};
 
+use hookledger_domain::delivery::attempt::FailureCode;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
 /// The media type of [`Metrics::encode`].
@@ -16,12 +17,12 @@ pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; chars
 pub struct Metrics {
     /// Messages that were accepted for good, repetitions not counted.
     pub messages_accepted: Counter,
-    /// Attempts that the receiver took.
-    pub attempts_succeeded: Counter,
-    /// Attempts that failed.
-    pub attempts_failed: Counter,
     /// Attempts that run now.
     pub attempts_in_flight: Gauge,
+    /// Webhooks of this node's lanes whose circuit is not closed: nobody answered the last attempts.
+    pub circuits_open: Gauge,
+    /// Deliveries that were made, for each message one to each webhook that gets it.
+    pub deliveries_scheduled: Counter,
     /// Deliveries that ended because the receiver took them.
     pub deliveries_succeeded: Counter,
     /// Deliveries that ended because their attempts were spent.
@@ -40,6 +41,12 @@ pub struct Metrics {
     pub commit_batches: Counter,
     /// Commits that those transactions joined.
     pub commits: Counter,
+    /// Commits that were left waiting when the last transaction began.
+    pub commits_waiting: Gauge,
+    attempts_succeeded: Counter,
+    attempts_failed: Counter,
+    /// Failed attempts by their code, in the order of [`FailureCode::ALL`].
+    attempt_failures: [Counter; FailureCode::ALL.len()],
     http_requests: Family<HttpLabels, Counter>,
     registry: Registry,
 }
@@ -51,77 +58,81 @@ struct HttpLabels {
     status: String,
 }
 
-type OneLabel = [(&'static str, &'static str); 1];
+/// A counter for each value of one label.
+type OneLabel = Family<[(&'static str, &'static str); 1], Counter>;
 
 impl Metrics {
     /// All at zero.
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("hookledger");
-        let attempts = family(&mut registry, "attempts", "Attempts by outcome");
-        let deliveries = family(
-            &mut registry,
-            "deliveries_ended",
-            "Deliveries that ended, by status",
-        );
-        let bodies_erased = family(
-            &mut registry,
-            "bodies_erased",
-            "Bodies of messages and answers that were erased, by reason",
-        );
-        let http_requests = Family::default();
-        registry.register(
-            "http_requests",
-            "Requests by method, route and status class",
-            http_requests.clone(),
-        );
-        let attempts_in_flight = Gauge::default();
-        registry.register(
-            "attempts_in_flight",
-            "Attempts that run now",
-            attempts_in_flight.clone(),
-        );
-        let node_partitions = Gauge::default();
-        registry.register(
-            "node_partitions",
-            "Partitions of tenants that this node holds, of 256",
-            node_partitions.clone(),
-        );
-        let dispatch_lag_seconds = Gauge::default();
-        registry.register(
-            "dispatch_lag_seconds",
-            "How long the delivery that waits longest on this node has been due",
-            dispatch_lag_seconds.clone(),
-        );
+        let all = &mut registry;
+        let attempts: OneLabel = register(all, "attempts", "Attempts by outcome");
+        let help = "Failed attempts by the code of their error";
+        let failures: OneLabel = register(all, "attempt_failures", help);
+        let help = "Bodies of messages and answers that were erased, by reason";
+        let bodies_erased: OneLabel = register(all, "bodies_erased", help);
+        let help = "Deliveries that ended, by status";
+        let deliveries: OneLabel = register(all, "deliveries_ended", help);
         Self {
-            node_partitions,
-            dispatch_lag_seconds,
-            messages_accepted: counter(
-                &mut registry,
-                "messages_accepted",
-                "Messages accepted for good",
+            messages_accepted: register(all, "messages_accepted", "Messages accepted for good"),
+            attempts_in_flight: register(all, "attempts_in_flight", "Attempts that run now"),
+            circuits_open: register(
+                all,
+                "circuits_open",
+                "Webhooks on this node whose last attempts nobody answered",
             ),
-            commit_batches: counter(
-                &mut registry,
-                "commit_batches",
-                "Transactions of the ledger's writer",
+            deliveries_scheduled: register(
+                all,
+                "deliveries_scheduled",
+                "Deliveries made, one to each webhook that gets a message",
             ),
-            commits: counter(
-                &mut registry,
-                "commits",
-                "Commits joined in those transactions",
+            node_partitions: register(
+                all,
+                "node_partitions",
+                "Partitions of tenants that this node holds, of 256",
+            ),
+            dispatch_lag_seconds: register(
+                all,
+                "dispatch_lag_seconds",
+                "How long the delivery that waits longest on this node has been due",
+            ),
+            commit_batches: register(all, "commit_batches", "Transactions of the ledger's writer"),
+            commits: register(all, "commits", "Commits joined in those transactions"),
+            commits_waiting: register(
+                all,
+                "commits_waiting",
+                "Commits that were left waiting when the last transaction began",
             ),
             attempts_succeeded: attempts.get_or_create_owned(&[("outcome", "succeeded")]),
             attempts_failed: attempts.get_or_create_owned(&[("outcome", "failed")]),
+            attempt_failures: FailureCode::ALL
+                .map(|code| failures.get_or_create_owned(&[("code", code.as_str())])),
             deliveries_succeeded: deliveries.get_or_create_owned(&[("status", "succeeded")]),
             deliveries_exhausted: deliveries.get_or_create_owned(&[("status", "exhausted")]),
             deliveries_cancelled: deliveries.get_or_create_owned(&[("status", "cancelled")]),
             bodies_erased_by_retention: bodies_erased
                 .get_or_create_owned(&[("reason", "retention")]),
             bodies_erased_by_hand: bodies_erased.get_or_create_owned(&[("reason", "request")]),
-            attempts_in_flight,
-            http_requests,
+            http_requests: register(
+                all,
+                "http_requests",
+                "Requests by method, route and status class",
+            ),
             registry,
+        }
+    }
+
+    /// Counts an attempt, with why it failed if it did.
+    pub fn count_attempt(&self, failure: Option<FailureCode>) {
+        let Some(code) = failure else {
+            self.attempts_succeeded.inc();
+            return;
+        };
+        self.attempts_failed.inc();
+        let mut codes = FailureCode::ALL.iter().zip(&self.attempt_failures);
+        if let Some((_, counter)) = codes.find(|(known, _)| **known == code) {
+            counter.inc();
         }
     }
 
@@ -152,16 +163,10 @@ impl Default for Metrics {
     }
 }
 
-fn counter(registry: &mut Registry, name: &str, help: &str) -> Counter {
-    let counter = Counter::default();
-    registry.register(name, help, counter.clone());
-    counter
-}
-
-fn family(registry: &mut Registry, name: &str, help: &str) -> Family<OneLabel, Counter> {
-    let family = Family::default();
-    registry.register(name, help, family.clone());
-    family
+fn register<M: Metric + Default + Clone>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }
 
 #[cfg(test)]
@@ -172,13 +177,20 @@ mod tests {
     fn what_is_counted_is_shown() {
         let metrics = Metrics::new();
         metrics.messages_accepted.inc();
-        metrics.attempts_failed.inc_by(2);
+        metrics.count_attempt(None);
+        metrics.count_attempt(Some(FailureCode::Timeout));
+        metrics.count_attempt(Some(FailureCode::HttpStatus));
+        metrics.circuits_open.set(2);
         metrics.attempts_in_flight.set(3);
         metrics.deliveries_exhausted.inc();
         let text = metrics.encode();
         for line in [
             "hookledger_messages_accepted_total 1",
+            r#"hookledger_attempts_total{outcome="succeeded"} 1"#,
             r#"hookledger_attempts_total{outcome="failed"} 2"#,
+            r#"hookledger_attempt_failures_total{code="timeout"} 1"#,
+            r#"hookledger_attempt_failures_total{code="dns"} 0"#,
+            "hookledger_circuits_open 2",
             "hookledger_attempts_in_flight 3",
             r#"hookledger_deliveries_ended_total{status="exhausted"} 1"#,
             "# EOF",

@@ -8,7 +8,6 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hookledger_domain::target::Allowance;
 
-pub mod duration;
 pub mod keys;
 mod parse;
 mod secret;

@@ -14,6 +14,7 @@ mod ledger;
 mod postgres;
 mod repository;
 mod sqlite;
+mod stats;
 mod stored;
 mod views;
 
@@ -26,6 +27,7 @@ pub use ledger::{CommandError, Ledger, Load, Stream};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };
+pub use stats::ATTEMPTS_MAX;
 pub use stored::StoredEvent;
 pub use views::{LoggedAttempt, Message, Views};
 
@@ -39,6 +41,7 @@ pub struct Store {
     engine: Arc<dyn Engine>,
     repository: repository::Repository,
     cluster: Option<Cluster>,
+    turns: Arc<stats::Turns>,
 }
 
 impl Store {
@@ -54,6 +57,7 @@ impl Store {
             engine,
             repository,
             cluster: None,
+            turns: stats::Turns::new(),
         })
     }
 
@@ -73,6 +77,7 @@ impl Store {
             engine,
             repository,
             cluster,
+            turns: stats::Turns::new(),
         })
     }
 
@@ -88,7 +93,7 @@ impl Store {
 
     /// The side that asks the views.
     pub fn views(&self) -> Views {
-        Views::new(self.engine.clone())
+        Views::new(self.engine.clone(), self.turns.clone())
     }
 
     /// The side that erases what was kept long enough.

@@ -19,6 +19,7 @@ mod lifecycle;
 mod postgres;
 mod queries;
 mod sqlite;
+mod stats;
 mod steering;
 mod values;
 mod waiting;
@@ -143,6 +144,12 @@ macro_rules! conforms {
                 what_can_be_sent_again_is_found,
                 recoveries_show_how_far_they_are,
                 a_webhook_fails_since_its_first_failure_after_a_success,
+            }
+            stats {
+                buckets_are_those_of_a_plain_count,
+                attempts_are_counted_once_while_they_are_written,
+                a_circuit_is_told_by_the_ends_of_the_last_attempts,
+                a_circuit_is_one_for_all_topics,
             }
             values {
                 bodies_come_back_byte_for_byte,

@@ -2,6 +2,7 @@
 //! that are a burden.
 
 mod hostile;
+mod keys;
 mod kill_rounds;
 mod load;
 mod neighbours;

@@ -21,6 +21,7 @@ mod recovering;
 mod retries;
 mod secrecy;
 mod secrets;
+mod stats;
 mod strangers;
 mod suspension;
 mod switching;

@@ -7,6 +7,7 @@ pub mod actor;
 pub mod circuit;
 pub mod clock;
 pub mod delivery;
+pub mod duration;
 pub mod fact;
 pub mod filter;
 pub mod ids;

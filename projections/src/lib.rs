@@ -7,5 +7,6 @@
 mod change;
 pub mod query;
 pub mod rows;
+pub mod stats;
 
 pub use change::{Change, DeliveryProgress, Recorded, Standing, project};

@@ -3,11 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
-use hookledger_domain::signature::Secret;
+use hookledger_domain::{duration, signature::Secret};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Error, output, output::Style};
-use crate::settings::{SecretText, duration};
+use crate::settings::SecretText;
 
 mod body;
 pub(super) mod receiver;

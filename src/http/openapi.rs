@@ -134,6 +134,10 @@ answers! {
         403 => "The token does not allow it (`missing_permission`, `wrong_tenant`), or `tenant_suspended`.",
         409 => "`idempotency_key_reused`: the key was used for another message.",
     }
+    /// Of routes that count attempts, beside [`OfTenant`].
+    Counting {
+        400 => "A parameter is wrong: `invalid_parameter`; there are more attempts than are counted at once: `too_many_attempts`; or the platform token came without tenant: `missing_tenant`.",
+    }
     /// Of routes that take `If-Match`.
     Conditional {
         412 => "`precondition_failed`: the webhook has another version by now.",
@@ -203,6 +207,10 @@ parameters! {
     Between {
         query("from", "Not before this time", time()),
         query("to", "Before this time", time()),
+    }
+    /// Of statistics.
+    BucketLength {
+        query("bucket", "How long a bucket is: seconds, or a duration such as `5m` or `1h`; 1 s to 1 d, and at most 1440 buckets", text_like("^[0-9]+(ms|s|m|h|d)?$")),
     }
     /// A tenant in the path.
     TenantPath { in_path("tenant", "The tenant's id", text_like("^[a-z0-9][a-z0-9_-]{0,62}$")), }

@@ -45,6 +45,7 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         get /api/admin/webhooks/{id}/recoveries
         get /api/admin/webhooks/{id}/recoveries/{recovery_id}
         get /api/admin/webhooks/{id}/secret
+        get /api/admin/webhooks/{id}/stats
         get /api/events
         get /api/events/{id}
         get /api/platform/nodes

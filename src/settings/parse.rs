@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use hookledger_domain::target::{Allowance, InvalidAllowance};
+use hookledger_domain::{
+    duration,
+    target::{Allowance, InvalidAllowance},
+};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
-use super::{Database, LogFormat, SecretText, duration, keys};
+use super::{Database, LogFormat, SecretText, keys};
 
 /// The most entries of a list of addresses.
 const ALLOWANCES_MAX: usize = 256;

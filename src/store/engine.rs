@@ -6,6 +6,7 @@ use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
     recovery::Selection,
     tenant::TenantId,
+    topic::Topic,
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
@@ -15,6 +16,7 @@ use hookledger_projections::{
 use super::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
     erasure::{Mark, Step},
+    stats::{Beginning, MeasuredPage, Scope, Told},
 };
 
 /// A webhook with pending deliveries.
@@ -166,4 +168,22 @@ pub(super) trait Engine: Agenda {
         filter: &AttemptFilter,
         page: Page<AttemptId>,
     ) -> Result<Rows<LoggedAttempt, AttemptId>, Error>;
+    /// The newest attempts of a webhook by their start.
+    async fn last_attempts(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        limit: u32,
+    ) -> Result<Vec<Told>, Error>;
+    /// What counting the attempts in scope begins with.
+    async fn begin_measuring(&self, scope: &Scope<'_>) -> Result<Beginning, Error>;
+    /// A page of the attempts in scope about a topic, from an id on, without those that the
+    /// beginning has counted.
+    async fn measured(
+        &self,
+        scope: &Scope<'_>,
+        topic: &Topic,
+        first: AttemptId,
+        before: Option<i64>,
+    ) -> Result<MeasuredPage, Error>;
 }

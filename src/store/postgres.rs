@@ -41,6 +41,7 @@ mod rare;
 mod reads;
 mod rows;
 mod session;
+mod stats;
 mod transfer;
 mod writer;
 

@@ -8,6 +8,7 @@ mod migrate;
 mod reads;
 mod recent;
 mod rows;
+mod stats;
 mod transfer;
 mod writer;
 

@@ -14,7 +14,7 @@ use hookledger_projections::{
     },
 };
 
-use super::{Error, Waiting, engine::Engine};
+use super::{Error, Waiting, engine::Engine, stats::Turns};
 
 /// How many bytes of bodies a page of messages or of events holds at most, beyond one body.
 pub(super) const PAGE_BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -46,7 +46,8 @@ pub struct LoggedAttempt {
 /// [`Error::Corrupt`] when a row cannot be read.
 #[derive(Clone)]
 pub struct Views {
-    engine: Arc<dyn Engine>,
+    pub(super) engine: Arc<dyn Engine>,
+    pub(super) turns: Arc<Turns>,
 }
 
 macro_rules! queries {
@@ -111,8 +112,8 @@ queries! {
 }
 
 impl Views {
-    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine }
+    pub(super) fn new(engine: Arc<dyn Engine>, turns: Arc<Turns>) -> Self {
+        Self { engine, turns }
     }
 
     /// The first webhook after `after`, in the order of tenants and webhooks, that has something to be

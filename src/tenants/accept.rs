@@ -107,10 +107,10 @@ pub(super) async fn accept(
         accepted.push(add(shared, tenant, &mut commit, prepared, fan_out, now).await?);
     }
     shared.ledger.commit(commit).await?;
-    shared
-        .metrics
-        .messages_accepted
-        .inc_by(accepted.len() as u64);
+    let metrics = &shared.metrics;
+    metrics.messages_accepted.inc_by(accepted.len() as u64);
+    let scheduled = accepted.iter().map(|fresh| fresh.entries.len() as u64);
+    metrics.deliveries_scheduled.inc_by(scheduled.sum());
     Ok(accepted)
 }
 

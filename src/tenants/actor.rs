@@ -26,6 +26,7 @@ use super::{
 };
 use crate::nodes::Partition;
 
+mod circuits;
 mod disabling;
 mod dispatch;
 mod intake;
@@ -35,6 +36,7 @@ mod reads;
 mod reloading;
 mod steering;
 
+use circuits::OpenCircuits;
 pub(super) use messages::{
     Accept, Changed, Expect, Found, LookAgain, Own, Recover, Release, Reload, Report,
 };
@@ -74,6 +76,8 @@ pub(super) struct TenantActor {
     failing: HashMap<WebhookId, DateTime<Utc>>,
     /// Webhooks that are held, because it is being settled whether they are disabled.
     disabling: HashSet<WebhookId>,
+    /// Webhooks whose circuit is not closed.
+    open_circuits: OpenCircuits,
     /// Deliveries that are being read because they were changed by hand.
     refreshing: Refreshing,
     /// Recoveries are worked on, and whether to look for more of them after that.
@@ -115,6 +119,7 @@ impl TenantActor {
         waiting: Arc<AtomicUsize>,
         tasks: TaskTracker,
     ) -> Self {
+        let open_circuits = OpenCircuits::new(shared.metrics.circuits_open.clone());
         Self {
             partition: Partition::of(&tenant),
             tenant,
@@ -133,6 +138,7 @@ impl TenantActor {
             is_suspended: false,
             failing: HashMap::new(),
             disabling: HashSet::new(),
+            open_circuits,
             refreshing: Refreshing::default(),
             is_recovering: false,
             recovers_again: false,
@@ -243,6 +249,8 @@ impl Handler<Done> for TenantActor {
         if let Some(lane) = self.lanes.get_mut(&done.webhook) {
             if let Some(made) = &attempt {
                 lane.note(made.failure, made.ended_at);
+                let state = lane.circuit_state(now);
+                self.open_circuits.note(done.webhook, state);
             }
             lane.done(done.delivery, again, now);
         }

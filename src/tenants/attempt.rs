@@ -86,7 +86,10 @@ pub(super) async fn send(
         Some(body) => try_once(shared, webhook, &entry, id, body).await,
         None => (body_is_gone(), webhook.url().to_owned()),
     };
-    count_attempt(shared, &outcome);
+    let failure = outcome.failure.as_ref();
+    shared
+        .metrics
+        .count_attempt(failure.map(|failure| failure.code));
     let (attempt, response_body) = attempt(webhook, &entry, id, url, outcome);
     let made = Made::of(&attempt);
     let command = Command::RecordAttempt {
@@ -98,14 +101,6 @@ pub(super) async fn send(
         again: record(shared, tenant, "deliver", entry, command, response_body).await,
         attempt: Some(made),
     }
-}
-
-fn count_attempt(shared: &Shared, outcome: &Outcome) {
-    let counter = match outcome.failure {
-        None => &shared.metrics.attempts_succeeded,
-        Some(_) => &shared.metrics.attempts_failed,
-    };
-    counter.inc();
 }
 
 fn count_end(shared: &Shared, status: Status) {

@@ -143,6 +143,20 @@ impl Tenants {
     }
 
     async fn prepare(&self, tenant: &TenantId, publish: Publish) -> Result<Known, Error> {
+        let idempotency = match &publish.idempotency_key {
+            Some(key) => Some(IdempotencyKey {
+                key: check_key(key)?,
+                content_sha256: fingerprint(&publish),
+            }),
+            None => None,
+        };
+        // Before the message is judged: what was accepted once is told so, also when it would be
+        // refused by now.
+        if let Some(key) = &idempotency
+            && let Some(published) = self.published_before(tenant, key).await?
+        {
+            return Ok(Known::Yes(published));
+        }
         let topic = self.check_topic(&publish.event).await?;
         if let Some(key) = &publish.ordering_key {
             check_text(
@@ -151,18 +165,6 @@ impl Tenants {
                 1..=message::ORDERING_KEY_CHARACTERS_MAX,
             )
             .map_err(Error::invalid)?;
-        }
-        let idempotency = match &publish.idempotency_key {
-            Some(key) => Some(IdempotencyKey {
-                key: check_key(key)?,
-                content_sha256: fingerprint(&publish),
-            }),
-            None => None,
-        };
-        if let Some(key) = &idempotency
-            && let Some(published) = self.published_before(tenant, key).await?
-        {
-            return Ok(Known::Yes(published));
         }
         let timestamp = publish.timestamp.unwrap_or_else(|| self.shared.clock.now());
         let mut item = Prepared::new(topic, timestamp, &publish.data);

@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 52] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 54] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -59,6 +59,7 @@ const ROUTES: [(&str, &str, Who, &str, u16); 52] = [
         202,
     ),
     ("GET", "/api/admin/webhooks/{webhook}/logs", READS, "", 200),
+    ("GET", "/api/admin/webhooks/{webhook}/stats", READS, "", 200),
     ("GET", "/api/admin/deliveries", READS, "", 200),
     ("GET", "/api/admin/deliveries/{delivery}", READS, "", 200),
     (
@@ -162,6 +163,7 @@ const ROUTES: [(&str, &str, Who, &str, u16); 52] = [
     ("GET", "/api/admin/webhooks/{id}", READS, "", 404),
     ("PATCH", "/api/admin/webhooks/{id}", ADMIN, "{}", 404),
     ("GET", "/api/admin/webhooks/{id}/secret", ADMIN, "", 404),
+    ("GET", "/api/admin/webhooks/{id}/stats", READS, "", 404),
     (
         "POST",
         "/api/admin/webhooks/{id}/test",

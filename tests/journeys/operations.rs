@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::json;
 
-use crate::support::{App, Receiver, eventually, hookledger};
+use crate::support::{App, Receiver, Reply, eventually, hookledger};
 
 #[tokio::test]
 async fn a_server_says_how_it_is() {
@@ -53,6 +53,53 @@ async fn a_server_says_how_it_is() {
     );
     let docs = anonymous.get("/docs").await;
     assert!((200..400).contains(&docs.status), "{}", docs.status);
+}
+
+#[tokio::test]
+async fn what_happens_is_counted() {
+    let settings = [("RETRY_SCHEDULE", "0ms")];
+    let (app, receiver) = (App::with(&settings).await, Receiver::start().await);
+    receiver.on("/sick", |_| Reply::status(500));
+    receiver.on("/closed", |_| Reply::Close);
+    let tenant = app.tenant("acme").await;
+    for path in ["/good", "/sick", "/closed"] {
+        tenant.webhook(&receiver.url(path), &["*"]).await;
+    }
+    tenant.publish("ticket.created", json!({})).await;
+    tenant.publish("ticket.updated", json!({})).await;
+    tenant.until_nothing_is_pending().await;
+    let expected = [
+        "hookledger_messages_accepted_total 2",
+        "hookledger_deliveries_scheduled_total 6",
+        r#"hookledger_deliveries_ended_total{status="succeeded"} 2"#,
+        r#"hookledger_deliveries_ended_total{status="exhausted"} 4"#,
+        r#"hookledger_deliveries_ended_total{status="cancelled"} 0"#,
+        r#"hookledger_attempts_total{outcome="succeeded"} 2"#,
+        r#"hookledger_attempts_total{outcome="failed"} 8"#,
+        r#"hookledger_attempt_failures_total{code="http_status"} 4"#,
+        r#"hookledger_attempt_failures_total{code="connection_closed"} 4"#,
+        r#"hookledger_attempt_failures_total{code="timeout"} 0"#,
+        "hookledger_attempts_in_flight 0",
+        "hookledger_commits_waiting 0",
+    ];
+    // An end is counted a little after it can be seen.
+    let metrics = eventually("all that was counted", async || {
+        let metrics = app.anonymous().get("/metrics").await.text();
+        let is_there = |line: &&str| metrics.lines().any(|found| found == *line);
+        expected.iter().all(is_there).then_some(metrics)
+    })
+    .await;
+    // What promtool asks for: a help and a type for every family, counters that end with _total.
+    for line in metrics.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        let family = name.strip_suffix("_total").unwrap_or(name);
+        let kind = if family == name { "gauge" } else { "counter" };
+        assert!(
+            metrics.contains(&format!("# TYPE {family} {kind}\n")),
+            "{name}"
+        );
+        assert!(metrics.contains(&format!("# HELP {family} ")), "{name}");
+    }
 }
 
 #[tokio::test]

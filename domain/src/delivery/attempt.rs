@@ -73,6 +73,18 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
+    /// All codes.
+    pub const ALL: [Self; 8] = [
+        Self::Timeout,
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::RefusedTarget,
+        Self::ConnectionClosed,
+        Self::InvalidResponse,
+        Self::HttpStatus,
+    ];
+
     /// The code as it stands on the wire and in views.
     pub fn as_str(self) -> &'static str {
         match self {

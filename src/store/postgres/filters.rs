@@ -9,7 +9,7 @@
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
     delivery::Status,
-    ids::{AttemptId, DeliveryId},
+    ids::{AttemptId, DeliveryId, WebhookId},
     tenant::TenantId,
 };
 use hookledger_projections::query::{AttemptFilter, DeliveryFilter, Page, Span};
@@ -101,6 +101,16 @@ pub(super) fn attempts(tenant: &TenantId, filter: &AttemptFilter, page: Page<Att
     list.build(
         "t.*, b.text AS response_body",
         " LEFT JOIN bodies b ON b.tenant_id = t.tenant_id AND b.id = t.id",
+    )
+}
+
+/// What a circuit goes by, of the newest attempts of a webhook.
+pub(super) fn last_attempts(tenant: &TenantId, webhook: WebhookId, limit: u32) -> Query {
+    let mut list = List::new("attempts", tenant, limit);
+    list.webhook_id = Some(webhook.uuid());
+    list.build(
+        "t.webhook_version, t.started_at, t.duration_ms, t.error_code",
+        "",
     )
 }
 

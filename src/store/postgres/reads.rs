@@ -9,6 +9,7 @@ use cqrs_es::persist::SerializedEvent;
 use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
     tenant::TenantId,
+    topic::Topic,
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
@@ -28,6 +29,7 @@ use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
     engine::Engine,
     erasure::{Mark, Step},
+    stats::{Beginning, MeasuredPage, Scope, Told},
     views::PAGE_BODY_BYTES_MAX,
 };
 
@@ -322,6 +324,29 @@ impl Engine for Postgres {
         Ok(Rows::cut(rows, page.limit, |attempt: &LoggedAttempt| {
             attempt.row.id
         }))
+    }
+
+    async fn last_attempts(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        limit: u32,
+    ) -> Result<Vec<Told>, Error> {
+        self.read_last_attempts(tenant, webhook, limit).await
+    }
+
+    async fn begin_measuring(&self, scope: &Scope<'_>) -> Result<Beginning, Error> {
+        self.read_beginning(scope).await
+    }
+
+    async fn measured(
+        &self,
+        scope: &Scope<'_>,
+        topic: &Topic,
+        first: AttemptId,
+        _before: Option<i64>,
+    ) -> Result<MeasuredPage, Error> {
+        self.read_measured(scope, topic, first).await
     }
 }
 

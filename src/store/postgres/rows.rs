@@ -12,15 +12,18 @@ use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
     message::IdempotencyKey,
 };
-use hookledger_projections::rows::{
-    AttemptRow, DeliveryRow, MessageRow, RecoveryRow, ResponseRow, TenantRow, TokenRow, TopicRow,
-    WebhookRow,
+use hookledger_projections::{
+    rows::{
+        AttemptRow, DeliveryRow, MessageRow, RecoveryRow, ResponseRow, TenantRow, TokenRow,
+        TopicRow, WebhookRow,
+    },
+    stats::Measured,
 };
 use serde::de::DeserializeOwned;
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use crate::store::{Error, LoggedAttempt, StoredEvent};
+use crate::store::{Error, LoggedAttempt, StoredEvent, stats::Told};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &PgRow, column: &str) -> Result<T, Error>
@@ -245,4 +248,33 @@ pub(super) fn attempt(row: &PgRow) -> Result<LoggedAttempt, Error> {
         },
         response_body: row.try_get("response_body")?,
     })
+}
+
+pub(super) fn told(row: &PgRow) -> Result<Told, Error> {
+    let failure = match row.try_get::<Option<&str>, _>("error_code")? {
+        Some(_) => Some(word(row, "error_code")?),
+        None => None,
+    };
+    Ok(Told {
+        webhook_version: number(row, "webhook_version")?,
+        started_at: time(row, "started_at")?,
+        duration_ms: number(row, "duration_ms")?,
+        failure,
+    })
+}
+
+/// Attempts of which each column is a list.
+pub(super) fn measured(row: &PgRow) -> Result<Vec<Measured>, Error> {
+    let started_at: Vec<DateTime<Utc>> = row.try_get("started_at")?;
+    let durations_ms: Vec<i64> = row.try_get("duration_ms")?;
+    let have_failed: Vec<bool> = row.try_get("has_failed")?;
+    let rest = durations_ms.into_iter().zip(have_failed);
+    let attempts = started_at.into_iter().zip(rest);
+    Ok(attempts
+        .map(|(started_at, (duration_ms, has_failed))| Measured {
+            started_at,
+            duration_ms: duration_ms.cast_unsigned(),
+            has_succeeded: !has_failed,
+        })
+        .collect())
 }

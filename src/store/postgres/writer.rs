@@ -91,7 +91,7 @@ impl Shared {
 /// Works until it is told to close or nobody is left to tell it anything.
 pub(super) async fn run(mut append: Append, shared: Arc<Shared>, metrics: Arc<Metrics>) {
     loop {
-        let (batch, is_open) = next_batch(&shared).await;
+        let (batch, is_open) = next_batch(&shared, &metrics).await;
         if !batch.is_empty() {
             write(&mut append, batch, &metrics).await;
             shared.writing.fetch_sub(1, Ordering::Relaxed);
@@ -104,7 +104,7 @@ pub(super) async fn run(mut append: Append, shared: Arc<Shared>, metrics: Arc<Me
 }
 
 /// What waits, up to a transaction's bounds, and whether more may come.
-async fn next_batch(shared: &Shared) -> (Vec<Waiting>, bool) {
+async fn next_batch(shared: &Shared, metrics: &Metrics) -> (Vec<Waiting>, bool) {
     let mut tasks = shared.tasks.lock().await;
     let (mut batch, mut bytes) = (Vec::new(), 0);
     let mut next = tasks.recv().await;
@@ -126,6 +126,8 @@ async fn next_batch(shared: &Shared) -> (Vec<Waiting>, bool) {
         }
     };
     if !batch.is_empty() {
+        let waiting = i64::try_from(tasks.len()).unwrap_or(i64::MAX);
+        metrics.commits_waiting.set(waiting);
         // Before the next writer looks, which it does when the tasks are free.
         shared.writing.fetch_add(1, Ordering::Relaxed);
     }

@@ -11,7 +11,7 @@
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
     delivery::Status,
-    ids::{AttemptId, DeliveryId},
+    ids::{AttemptId, DeliveryId, WebhookId},
     tenant::TenantId,
 };
 use hookledger_projections::query::{AttemptFilter, DeliveryFilter, Page, Span};
@@ -93,6 +93,17 @@ pub(super) fn attempts(tenant: &TenantId, filter: &AttemptFilter, page: Page<Att
         "t.*, b.text AS response_body",
         " LEFT JOIN bodies b ON b.position = t.position",
         is_direct.then_some("attempts_by_delivery"),
+    )
+}
+
+/// What a circuit goes by, of the newest attempts of a webhook.
+pub(super) fn last_attempts(tenant: &TenantId, webhook: WebhookId, limit: u32) -> Query {
+    let mut list = List::new("attempts", tenant, limit);
+    list.webhook_id = Some(webhook.to_string());
+    list.build(
+        "t.webhook_version, t.started_at, t.duration_ms, t.error_code",
+        "",
+        None,
     )
 }
 

@@ -9,6 +9,7 @@ use cqrs_es::persist::SerializedEvent;
 use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, TokenId, WebhookId},
     tenant::TenantId,
+    topic::Topic,
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
@@ -22,6 +23,7 @@ use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
     engine::Engine,
     erasure::{Mark, Step},
+    stats::{Beginning, MeasuredPage, Scope, Told},
     views::PAGE_BODY_BYTES_MAX,
 };
 
@@ -338,5 +340,28 @@ impl Engine for Sqlite {
         Ok(Rows::cut(rows, page.limit, |attempt: &LoggedAttempt| {
             attempt.row.id
         }))
+    }
+
+    async fn last_attempts(
+        &self,
+        tenant: &TenantId,
+        webhook: WebhookId,
+        limit: u32,
+    ) -> Result<Vec<Told>, Error> {
+        self.read_last_attempts(tenant, webhook, limit).await
+    }
+
+    async fn begin_measuring(&self, scope: &Scope<'_>) -> Result<Beginning, Error> {
+        self.read_beginning(scope).await
+    }
+
+    async fn measured(
+        &self,
+        scope: &Scope<'_>,
+        topic: &Topic,
+        first: AttemptId,
+        before: Option<i64>,
+    ) -> Result<MeasuredPage, Error> {
+        self.read_measured(scope, topic, first, before).await
     }
 }

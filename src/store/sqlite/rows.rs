@@ -11,14 +11,17 @@ use hookledger_domain::{
     },
     message::IdempotencyKey,
 };
-use hookledger_projections::rows::{
-    AttemptRow, DeliveryRow, MessageRow, RecoveryRow, ResponseRow, TenantRow, TokenRow, TopicRow,
-    WebhookRow,
+use hookledger_projections::{
+    rows::{
+        AttemptRow, DeliveryRow, MessageRow, RecoveryRow, ResponseRow, TenantRow, TokenRow,
+        TopicRow, WebhookRow,
+    },
+    stats::Measured,
 };
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::store::{Error, LoggedAttempt, StoredEvent};
+use crate::store::{Error, LoggedAttempt, StoredEvent, stats::Told};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str) -> Result<T, Error>
@@ -248,4 +251,37 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<LoggedAttempt, Error> {
         },
         response_body: row.try_get("response_body")?,
     })
+}
+
+pub(super) fn told(row: &SqliteRow) -> Result<Told, Error> {
+    let failure = match row.try_get::<Option<&str>, _>("error_code")? {
+        Some(_) => Some(word(row, "error_code")?),
+        None => None,
+    };
+    Ok(Told {
+        webhook_version: number(row, "webhook_version")?,
+        started_at: time(row, "started_at")?,
+        duration_ms: number(row, "duration_ms")?,
+        failure,
+    })
+}
+
+/// Attempts of which each column is a list.
+pub(super) fn measured(row: &SqliteRow) -> Result<Vec<Measured>, Error> {
+    let started_at: Vec<i64> = json(row, "started_at")?;
+    let durations_ms: Vec<u64> = json(row, "duration_ms")?;
+    let have_failed: Vec<u8> = json(row, "has_failed")?;
+    let rest = durations_ms.into_iter().zip(have_failed);
+    started_at
+        .into_iter()
+        .zip(rest)
+        .map(|(millis, (duration_ms, has_failed))| {
+            let started_at = Utc.timestamp_millis_opt(millis).single();
+            Ok(Measured {
+                started_at: started_at.ok_or_else(|| Error::corrupt("started_at is no time"))?,
+                duration_ms,
+                has_succeeded: has_failed == 0,
+            })
+        })
+        .collect()
 }

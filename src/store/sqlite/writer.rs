@@ -120,6 +120,8 @@ impl Writer {
                 }
             }
             if !batch.is_empty() {
+                let waiting = i64::try_from(tasks.len()).unwrap_or(i64::MAX);
+                self.metrics.commits_waiting.set(waiting);
                 self.write(batch);
             }
         }

@@ -112,9 +112,11 @@ impl TenantActor {
         if self.epoch.is_none() {
             return;
         }
-        let terms = self.terms(id);
-        self.lane(id, Some(DateTime::<Utc>::UNIX_EPOCH))
-            .configure(terms);
+        let (terms, now) = (self.terms(id), self.shared.clock.now());
+        let lane = self.lane(id, Some(DateTime::<Utc>::UNIX_EPOCH));
+        lane.configure(terms);
+        let state = lane.circuit_state(now);
+        self.open_circuits.note(id, state);
         self.look_at(id, ctx);
     }
 

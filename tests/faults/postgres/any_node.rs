@@ -242,3 +242,71 @@ async fn one_key_makes_one_message_whoever_is_asked() {
     assert_eq!(here.deliveries("status=succeeded").await.len(), 5);
     assert_eq!(receiver.requests().len(), 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_takes_one_content_whoever_is_asked() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (one, other) = two_nodes(&server).await;
+    let here = one.tenant("acme").await;
+    let there = here.through(&other);
+    for round in 0..5 {
+        let key = format!("key-{round}");
+        let nodes = [&here, &there];
+        let asked = (0..AT_ONCE).map(|number| {
+            let (tenant, key) = (nodes[number % 2], &key);
+            async move {
+                let headers = [
+                    ("Content-Type", "application/json"),
+                    ("Idempotency-Key", key.as_str()),
+                ];
+                let body = json!({"event": "ticket.created", "data": {"number": number}});
+                let body = body.to_string();
+                let body = Some(body.as_bytes());
+                tenant.api.send("POST", "/api/events", &headers, body).await
+            }
+        });
+        let (accepted, refused): (Vec<_>, Vec<_>) = join_all(asked)
+            .await
+            .into_iter()
+            .partition(|answer| answer.status == 202);
+        assert_eq!(accepted.len(), 1, "{accepted:?}");
+        for answer in refused {
+            answer.problem(409, "idempotency_key_reused");
+        }
+    }
+    assert_eq!(here.api.walk("/api/events", 100).await.len(), 5);
+}
+
+/// The same batch through both nodes at one time: every message of it is accepted once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_with_keys_is_taken_once_whoever_is_asked() {
+    const MESSAGES: usize = 50;
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let (one, other) = two_nodes(&server).await;
+    let receiver = Receiver::start().await;
+    let here = one.tenant("acme").await;
+    let there = here.through(&other);
+    here.webhook(&receiver.url("/hooks"), &["*"]).await;
+    let event = |n: usize| json!({"event": "ticket.created", "data": {"n": n}, "idempotency_key": n.to_string()});
+    let batch = json!({"events": (0..MESSAGES).map(event).collect::<Vec<_>>()});
+    let nodes = [&here, &there];
+    let asked = (0..8).map(|number| {
+        let tenant = nodes[number % 2];
+        tenant.api.post("/api/events/batch", batch.clone())
+    });
+    let answers = join_all(asked).await.into_iter();
+    let answers: Vec<Value> = answers.map(|answer| answer.expect(202)).collect();
+    for n in 0..MESSAGES {
+        let results: Vec<&Value> = answers.iter().map(|answer| &answer["results"][n]).collect();
+        let fresh = results.iter().filter(|result| result["duplicate"] == false);
+        assert_eq!(fresh.count(), 1, "{results:?}");
+        let is_same = |result: &&Value| result["id"] == results[0]["id"];
+        assert!(results.iter().all(is_same), "{results:?}");
+    }
+    here.until_nothing_is_pending().await;
+    assert_eq!(receiver.requests().len(), MESSAGES);
+}

@@ -1,4 +1,4 @@
-//! Durations as settings spell them: `500ms`, `10s`, `5m`, `2h`, `1d`.
+//! Durations as settings and parameters spell them: `500ms`, `10s`, `5m`, `2h`, `1d`.
 
 use std::time::Duration;
 
