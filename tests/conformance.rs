@@ -118,8 +118,8 @@ macro_rules! conforms {
                 what_is_still_to_be_sent_is_not_erased,
                 what_is_erased_cannot_be_asked_for,
                 a_refused_erasure_fails_alone,
+                what_is_asked_for_in_time_has_a_body,
                 what_came_back_is_erased_for_one_attempt,
-                views_rebuilt_after_erasing_are_the_same,
                 erasing_is_done_again_with_its_event,
                 a_copy_has_what_is_not_erased,
             }
