@@ -13,6 +13,7 @@ mod commands;
 mod directory;
 mod erasing;
 mod error;
+mod filtering;
 mod lane;
 mod live;
 mod publish;
@@ -109,6 +110,7 @@ pub(crate) struct Shared {
     catalogue: RwLock<Arc<Catalogue>>,
     slots: slots::Slots,
     bodies: bodies::Bodies,
+    filters: filtering::Permits,
     starts: Semaphore,
     loads: Semaphore,
     is_stopping: AtomicBool,
@@ -175,6 +177,7 @@ impl Tenants {
             disable_after: options.disable_after,
             limits: options.limits,
             metrics: options.metrics,
+            filters: filtering::Permits::new(&options.runtime),
             runtime: options.runtime,
             ids: Ids::default(),
             catalogue: RwLock::new(Arc::new(Catalogue::new([]))),

@@ -14,6 +14,7 @@ use hookledger_projections::query::Page;
 mod appends;
 mod commands;
 mod copying;
+mod erasing;
 mod lifecycle;
 mod postgres;
 mod queries;
@@ -105,6 +106,21 @@ macro_rules! conforms {
                 a_target_with_other_events_is_refused,
                 what_differs_is_named,
                 a_copy_that_is_not_whole_is_found,
+            }
+            erasing {
+                what_is_old_is_erased_in_steps_and_what_is_needed_stays,
+                more_that_stays_than_a_step_looks_at_blocks_nothing,
+                what_came_by_a_wrong_clock_blocks_nothing,
+                large_bodies_end_a_step_early,
+                what_was_asked_for_after_its_end_keeps_its_body,
+                a_body_that_is_erased_by_hand_is_gone_with_its_event,
+                what_is_still_to_be_sent_is_not_erased,
+                what_is_erased_cannot_be_asked_for,
+                a_refused_erasure_fails_alone,
+                what_came_back_is_erased_for_one_attempt,
+                views_rebuilt_after_erasing_are_the_same,
+                erasing_is_done_again_with_its_event,
+                a_copy_has_what_is_not_erased,
             }
             lifecycle {
                 what_was_committed_is_there_after_reopening,

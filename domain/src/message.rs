@@ -5,6 +5,7 @@ use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    filter,
     ids::{DeliveryId, WebhookId},
     tenant::TenantId,
     topic::Topic,
@@ -87,6 +88,8 @@ pub enum SkipReason {
     NotSubscribed,
     /// It is switched off.
     Inactive,
+    /// Its filter does not match, or came to nothing.
+    Filtered,
 }
 
 impl SkipReason {
@@ -95,12 +98,13 @@ impl SkipReason {
         match self {
             Self::NotSubscribed => "not_subscribed",
             Self::Inactive => "inactive",
+            Self::Filtered => "filtered",
         }
     }
 }
 
 /// Decides which of a tenant's webhooks get a message of `topic`; `delivery_id` makes the id of
-/// each delivery.
+/// each delivery. What filters say comes later: [`FanOut::filter`].
 pub fn fan_out<'a>(
     topic: &Topic,
     webhooks: impl IntoIterator<Item = (WebhookId, &'a Webhook)>,
@@ -126,6 +130,34 @@ pub fn fan_out<'a>(
         });
     }
     fan_out
+}
+
+impl FanOut {
+    /// Takes the deliveries back whose webhooks' filters do not want the message. `is_wanted` says
+    /// so of a webhook, or why its filter cannot tell; nothing where there is no filter.
+    pub fn filter(
+        &mut self,
+        mut is_wanted: impl FnMut(WebhookId) -> Option<Result<bool, filter::Failure>>,
+    ) {
+        let Self {
+            deliveries,
+            not_delivered,
+        } = self;
+        deliveries.retain(|to| {
+            let detail = match is_wanted(to.webhook_id) {
+                None | Some(Ok(true)) => return true,
+                Some(Ok(false)) => None,
+                Some(Err(failure)) => Some(failure.detail()),
+            };
+            not_delivered.push(Skipped {
+                webhook_id: to.webhook_id,
+                reason: SkipReason::Filtered,
+                detail,
+            });
+            false
+        });
+        not_delivered.sort_by_key(|skipped| skipped.webhook_id);
+    }
 }
 
 /// What may be asked of a message.

@@ -77,7 +77,7 @@ struct WebhookView {
     is_active: bool,
     /// Headers that are sent along.
     headers: BTreeMap<String, String>,
-    /// Which messages are meant; not supported yet.
+    /// Which messages of its topics it wants; `null`: all.
     #[schema(required = true)]
     filter: Option<String>,
     /// In which order deliveries are sent.
@@ -130,7 +130,7 @@ impl From<WebhookRow> for WebhookView {
             events: config.events,
             is_active: row.is_active,
             headers: config.headers,
-            filter: None,
+            filter: config.filter,
             ordering: config.ordering,
             rate_limit: config.rate_limit,
             max_in_flight: config.max_in_flight,

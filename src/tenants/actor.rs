@@ -18,7 +18,7 @@ use hookledger_domain::{
     ids::{DeliveryId, WebhookId},
     tenant::TenantId,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio_util::task::TaskTracker;
 
 use super::{
@@ -40,6 +40,7 @@ pub(super) use messages::{
 };
 use messages::{Broken, Done, Granted, Loaded};
 use reads::{Versions, read_changes};
+use steering::Refreshing;
 
 /// How long an actor with nothing to do stays.
 const IDLE: Duration = Duration::from_secs(60);
@@ -52,6 +53,8 @@ pub(super) struct TenantActor {
     directory: Directory,
     /// Messages in the mailbox that count.
     waiting: Arc<AtomicUsize>,
+    /// Held while the tenant's filters are asked about a message.
+    filter_turn: Arc<Mutex<()>>,
     tasks: TaskTracker,
     /// Counts what has changed in the tenant. It is that of the webhooks and the suspension here.
     generation: u64,
@@ -71,6 +74,8 @@ pub(super) struct TenantActor {
     failing: HashMap<WebhookId, DateTime<Utc>>,
     /// Webhooks that are held, because it is being settled whether they are disabled.
     disabling: HashSet<WebhookId>,
+    /// Deliveries that are being read because they were changed by hand.
+    refreshing: Refreshing,
     /// Recoveries are worked on, and whether to look for more of them after that.
     is_recovering: bool,
     recovers_again: bool,
@@ -116,6 +121,7 @@ impl TenantActor {
             shared,
             directory,
             waiting,
+            filter_turn: Arc::default(),
             tasks,
             generation: 0,
             webhooks: BTreeMap::new(),
@@ -127,6 +133,7 @@ impl TenantActor {
             is_suspended: false,
             failing: HashMap::new(),
             disabling: HashSet::new(),
+            refreshing: Refreshing::default(),
             is_recovering: false,
             recovers_again: false,
             epoch: None,
@@ -230,6 +237,7 @@ impl Handler<Done> for TenantActor {
         if self.expected > 0 {
             self.touched.insert(done.delivery);
         }
+        self.refreshing.recorded(done.delivery, self.is_recovering);
         self.elsewhere.remove(&done.delivery);
         let Ended { again, attempt } = done.ended;
         if let Some(lane) = self.lanes.get_mut(&done.webhook) {

@@ -147,29 +147,26 @@ impl Lane {
         }
     }
 
-    /// Somebody else has changed a delivery: it was asked for by hand, cancelled, or the like.
-    /// `fresh` is how it stands in the ledger, if something is still to be sent; `queue` is its
-    /// [`Delivery::queue`](hookledger_domain::delivery::Delivery::queue).
-    pub(super) fn changed(
-        &mut self,
-        id: DeliveryId,
-        fresh: Option<Entry>,
-        queue: Option<&str>,
-        now: DateTime<Utc>,
-    ) {
-        let due_at = fresh.as_ref().and_then(Entry::due_at);
-        if let Some(flight) = self.in_flight.get_mut(&id) {
-            return flight.changed(due_at);
+    /// Somebody else has changed a delivery: it was asked for by hand, cancelled, or the like. `fresh`
+    /// is how it stands in the ledger, also if nothing of it is to be sent any more. It is not
+    /// elsewhere (see [`Lane::loaded`]), and was not recorded or changed again since it was read.
+    pub(super) fn changed(&mut self, fresh: Entry, now: DateTime<Utc>) {
+        if let Some(flight) = self.in_flight.get_mut(&fresh.id) {
+            return flight.changed(fresh.due_at());
         }
-        let fresh = fresh.filter(|_| due_at.is_some());
-        let known = fresh.as_ref().map_or(Known::Unsure, |entry| Known::UpTo {
-            sequence: entry.stream.sequence,
-            is_to_be_sent: true,
-        });
-        self.learn(id, known);
-        match queue.filter(|_| self.terms.is_in_order()) {
-            Some(key) => self.queues.changed(key, id, fresh.as_ref(), now),
-            None => self.window.changed(id, fresh, now),
+        let known = Known::UpTo {
+            sequence: fresh.stream.sequence,
+            is_to_be_sent: fresh.due_at().is_some(),
+        };
+        self.learn(fresh.id, known);
+        match fresh
+            .stream
+            .state
+            .queue()
+            .filter(|_| self.terms.is_in_order())
+        {
+            Some(key) => self.queues.changed(key, &fresh, now),
+            None => self.window.changed(fresh, now),
         }
     }
 
@@ -231,16 +228,14 @@ impl Lane {
     /// What was in flight has been recorded; `again` is the delivery if it is to be sent again. It
     /// may have begun under another lane.
     pub(super) fn done(&mut self, id: DeliveryId, again: Option<Entry>, now: DateTime<Utc>) {
+        let Some(flight) = self.in_flight.remove(&id) else {
+            // It began under another lane. Others may wait for it in its queue, and somebody may have
+            // asked for it meanwhile.
+            self.learn(id, Known::Unsure);
+            return self.doubt(now);
+        };
         let due_at = again.as_ref().and_then(Entry::due_at);
         let again = again.filter(|_| due_at.is_some());
-        let Some(flight) = self.in_flight.remove(&id) else {
-            self.learn(id, Known::Unsure);
-            // Its queue waits for it, if it stands in one.
-            if due_at.is_some() || self.terms.is_in_order() {
-                self.doubt(due_at.unwrap_or(now));
-            }
-            return;
-        };
         let known = flight.end(again.as_ref());
         self.learn(id, known);
         let is_sure = known != Known::Unsure;

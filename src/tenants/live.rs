@@ -1,9 +1,14 @@
-//! A webhook as its tenant's actor holds it: its state, and its secrets opened.
+//! A webhook as its tenant's actor holds it: its state, its secrets opened, its filter ready.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
+    filter::{Filter, Refusal},
     ids::WebhookId,
     retry::Schedule,
     signature::Secret,
@@ -25,6 +30,8 @@ pub(super) struct LiveWebhook {
     /// The newest first, each with its end.
     secrets: Vec<(Secret, Option<DateTime<Utc>>)>,
     waits: Option<Arc<[Duration]>>,
+    /// Made by whoever asks first: that takes longer than an actor may be held up.
+    filter: OnceLock<Result<Filter, Refusal>>,
 }
 
 impl LiveWebhook {
@@ -55,6 +62,7 @@ impl LiveWebhook {
             webhook,
             secrets,
             waits,
+            filter: OnceLock::new(),
         })
     }
 
@@ -66,6 +74,22 @@ impl LiveWebhook {
     /// Its state.
     pub(super) fn webhook(&self) -> &Webhook {
         &self.webhook
+    }
+
+    /// Whether it wants some messages of its topics only.
+    pub(super) fn has_filter(&self) -> bool {
+        self.webhook.config().filter.is_some()
+    }
+
+    /// Whether its filter was made already.
+    pub(super) fn has_made_filter(&self) -> bool {
+        self.filter.get().is_some()
+    }
+
+    /// Its filter, if it has one.
+    pub(super) fn filter(&self) -> Option<&Result<Filter, Refusal>> {
+        let text = self.webhook.config().filter.as_deref()?;
+        Some(self.filter.get_or_init(|| Filter::parse(text)))
     }
 
     /// The secrets that are valid at `now`, the newest first.

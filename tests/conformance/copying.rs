@@ -40,7 +40,7 @@ async fn filled<E: Engine>(seed: u64) -> (E, Store) {
     (engine, store)
 }
 
-async fn all_events(store: &Store, limit: u32) -> Vec<StoredEvent> {
+pub(super) async fn all_events(store: &Store, limit: u32) -> Vec<StoredEvent> {
     let (ledger, mut events) = (store.ledger(), Vec::new());
     loop {
         let after = events

@@ -107,7 +107,7 @@ pub(super) async fn views_rebuilt_from_the_events_are_the_same<E: Engine>() {
     assert_eq!(rows.len(), again.len());
 }
 
-async fn replay(store: &Store, event: Stored) {
+pub(super) async fn replay(store: &Store, event: Stored) {
     let mut commit = Commit::new(&event.origin, event.recorded_at);
     let body = event.body.map(bytes::Bytes::from);
     commit

@@ -11,6 +11,7 @@ use sqlx::{PgPool, Row, postgres::PgPoolOptions};
 
 use super::{
     Arc, BTreeMap, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms, copying::between,
+    erasing::a_copy_has_what_is_not_erased_from, erasing::sizes_are_found_in_bodies,
     lifecycle::registered, open, reopen, sqlite::Sqlite,
 };
 use crate::support::{Database, Server, eventually};
@@ -133,6 +134,7 @@ conforms!(Postgres);
 async fn a_ledger_is_copied_from_sqlite() {
     if Postgres::is_there() {
         between::<Sqlite, Postgres>().await;
+        a_copy_has_what_is_not_erased_from::<Sqlite, Postgres>().await;
     }
 }
 
@@ -140,6 +142,15 @@ async fn a_ledger_is_copied_from_sqlite() {
 async fn a_ledger_is_copied_to_sqlite() {
     if Postgres::is_there() {
         between::<Postgres, Sqlite>().await;
+        a_copy_has_what_is_not_erased_from::<Postgres, Sqlite>().await;
+    }
+}
+
+#[tokio::test]
+async fn the_sizes_of_answers_are_found_when_an_older_database_is_opened() {
+    if Postgres::is_there() {
+        let step = include_str!("../../src/store/migrations/postgres/0006_erasure.sql");
+        sizes_are_found_in_bodies::<Postgres>(step).await;
     }
 }
 

@@ -7,8 +7,10 @@ use rusqlite::{Connection, types::ValueRef};
 use tempfile::TempDir;
 
 use super::{
-    Arc, BTreeMap, DateTime, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms, open,
-    reopen, world::World,
+    Arc, BTreeMap, DateTime, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms,
+    erasing::{erase_message, publish_body, sizes_are_found_in_bodies, sweep},
+    open, reopen,
+    world::World,
 };
 
 pub(super) struct Sqlite {
@@ -218,4 +220,53 @@ async fn what_is_copied_is_sorted_in_too() {
     assert!(noted <= 4096 && all > 4096, "{noted} of {all} are noted");
     from.close().await;
     to.close().await;
+}
+
+#[tokio::test]
+async fn the_sizes_of_answers_are_found_when_an_older_file_is_opened() {
+    let step = include_str!("../../src/store/migrations/sqlite/0006_erasure.sql");
+    sizes_are_found_in_bodies::<Sqlite>(step).await;
+}
+
+/// How often each of the secrets stands in the database and its log, in whatever page.
+fn secrets(engine: &Sqlite) -> BTreeMap<usize, usize> {
+    let mut found = BTreeMap::new();
+    for path in [engine.path(), engine.path().with_extension("db-wal")] {
+        let bytes = std::fs::read(path).expect("the file is there");
+        let text = String::from_utf8_lossy(&bytes);
+        for (at, _) in text.match_indices("secret-") {
+            let number = text[at..].get(7..11).and_then(|number| number.parse().ok());
+            *found.entry(number.unwrap_or(usize::MAX)).or_default() += 1;
+        }
+    }
+    found
+}
+
+/// Neither in pages that are in use, nor in free ones, nor in the log.
+#[tokio::test]
+async fn what_is_erased_is_not_left_in_the_file() {
+    let (engine, store) = open::<Sqlite>().await;
+    let mut ids = Vec::new();
+    for number in 0..300 {
+        // From some that share a page to some that take many.
+        let padding = "x".repeat(if number % 7 == 0 { 20_000 } else { number });
+        let body = format!("secret-{number:04}-{padding}-secret-{number:04}");
+        let is_pending = number % 10 == 0;
+        ids.push(publish_body(&store, number as i64, &body, is_pending).await);
+    }
+    let before = secrets(&engine);
+    assert!((0..300).all(|number| before[&number] >= 2), "{before:?}");
+    // One by one, then all that were there for long.
+    for id in ids.iter().skip(201).step_by(10) {
+        erase_message(&store, *id).await.expect("it is erased");
+    }
+    sweep(&store, super::at(200)).await;
+    let is_left = |number: &usize| match number % 10 {
+        0 => true,
+        1 => false,
+        _ => *number >= 200,
+    };
+    let left: Vec<usize> = secrets(&engine).into_keys().collect();
+    assert_eq!(left, (0..300).filter(is_left).collect::<Vec<_>>());
+    store.close().await;
 }

@@ -18,6 +18,16 @@ pub fn body(event: &str, timestamp: DateTime<Utc>, data: &RawValue) -> Vec<u8> {
     format!(r#"{{"event":{event},"timestamp":"{timestamp}","data":{data}}}"#).into_bytes()
 }
 
+/// The data in a body that was made here.
+pub fn data(body: &[u8]) -> Result<&str, serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow)]
+        data: &'a RawValue,
+    }
+    serde_json::from_slice::<Body<'_>>(body).map(|body| body.data.get())
+}
+
 #[cfg(test)]
 mod tests {
 
@@ -46,6 +56,18 @@ mod tests {
         let data = r#"{"z":1.10,"a":10000000000000000000001, "é":"\u00e9","a":null}"#;
         let text = made("a", "2026-01-01T00:00:00Z", data);
         assert!(text.ends_with(&format!(r#""data":{data}}}"#)), "{text}");
+    }
+
+    #[test]
+    fn has_the_data_in_it() {
+        for text in ["{}", r#"{ "data": {"a":[1,"\ud800"]} }"#] {
+            let made = made("a", "2026-01-01T00:00:00Z", text);
+            assert_eq!(data(made.as_bytes()).unwrap(), text);
+        }
+        let nested = format!(r#"{{"a":{}{}}}"#, "[".repeat(127), "]".repeat(127));
+        let made = made("a", "2026-01-01T00:00:00Z", &nested);
+        assert_eq!(data(made.as_bytes()).unwrap(), nested);
+        assert!(data(b"{}").is_err());
     }
 
     #[test]

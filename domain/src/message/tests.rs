@@ -74,6 +74,60 @@ fn each_webhook_gets_it_or_the_reason_is_kept() {
 }
 
 #[test]
+fn what_filters_do_not_want_is_not_delivered() {
+    let [a, b, c, d, e] = ids();
+    let webhooks = [a, b, c, d, e].map(|id| (id, webhook(&["*"], id != b)));
+    let mut fan_out = fan_out(
+        &"ticket.updated".parse().unwrap(),
+        webhooks.iter().map(|(id, webhook)| (*id, webhook)),
+        DeliveryId::default,
+    );
+    let mut asked = Vec::new();
+    fan_out.filter(|id| {
+        asked.push(id);
+        if id == a {
+            Some(Ok(false))
+        } else if id == d {
+            Some(Err(filter::Failure::NoSuchKey("data.x".to_owned())))
+        } else {
+            (id == e).then_some(Ok(true))
+        }
+    });
+    assert_eq!(asked, [a, c, d, e], "nobody else is a receiver");
+    let receivers = fan_out.deliveries.iter().map(|to| to.webhook_id);
+    assert_eq!(receivers.collect::<Vec<_>>(), [c, e]);
+    let skipped = |webhook_id, reason, detail: Option<&str>| Skipped {
+        webhook_id,
+        reason,
+        detail: detail.map(str::to_owned),
+    };
+    let expected = [
+        skipped(a, SkipReason::Filtered, None),
+        skipped(b, SkipReason::Inactive, None),
+        skipped(d, SkipReason::Filtered, Some("there is no data.x")),
+    ];
+    assert_eq!(fan_out.not_delivered, expected);
+}
+
+/// Messages that older versions accepted are read, and new ones read back.
+#[test]
+fn reasons_are_kept_in_one_word() {
+    let fan_out: FanOut = serde_json::from_str(
+        r#"{"deliveries":[],"not_delivered":[{"webhook_id":"wh_00000000000000000000000000000000","reason":"inactive"}]}"#,
+    )
+    .unwrap();
+    assert_eq!(fan_out.not_delivered[0].reason, SkipReason::Inactive);
+    for reason in [
+        SkipReason::NotSubscribed,
+        SkipReason::Inactive,
+        SkipReason::Filtered,
+    ] {
+        let word = serde_json::to_value(reason).unwrap();
+        assert_eq!(word, reason.as_str());
+    }
+}
+
+#[test]
 fn a_message_is_accepted_once() {
     let accepted = Accepted::default();
     TestFramework::<Message>::with(())

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Rules, headers};
 use crate::{
+    filter::Filter,
     retry::Schedule,
     target,
     topic::Pattern,
@@ -34,6 +35,10 @@ pub struct Config {
     pub events: Vec<Pattern>,
     /// Headers that are sent along.
     pub headers: BTreeMap<String, String>,
+    /// Which messages of its topics it wants, if not all: an expression that
+    /// [`Filter::parse`](crate::filter::Filter::parse) takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
     /// In which order deliveries are sent.
     pub ordering: Ordering,
     /// At most this many attempts a second.
@@ -81,6 +86,7 @@ impl Changes {
         self.apply_texts(&mut config, rules, &mut errors);
         self.apply_events(&mut config, rules, &mut errors);
         self.apply_headers(&mut config, &mut errors);
+        self.apply_filter(&mut config, &mut errors);
         self.apply_pace(&mut config, &mut errors);
         self.apply_retries(&mut config, &mut errors);
         if errors.is_empty() {
@@ -146,10 +152,19 @@ impl Changes {
         config.headers.clone_from(headers);
     }
 
-    fn apply_pace(&self, config: &mut Config, errors: &mut Vec<FieldError>) {
-        if let Some(Some(_)) = &self.filter {
-            errors.push(not_supported("filter", "leave it null"));
+    fn apply_filter(&self, config: &mut Config, errors: &mut Vec<FieldError>) {
+        let Some(filter) = &self.filter else { return };
+        if let Some(Err(refusal)) = filter.as_deref().map(Filter::parse) {
+            errors.push(FieldError::new(
+                "filter",
+                "invalid_filter",
+                refusal.to_string(),
+            ));
         }
+        config.filter.clone_from(filter);
+    }
+
+    fn apply_pace(&self, config: &mut Config, errors: &mut Vec<FieldError>) {
         if let Some(ordering) = self.ordering {
             config.ordering = ordering;
         }
@@ -200,12 +215,4 @@ impl Changes {
         }
         config.retry_schedule.clone_from(schedule);
     }
-}
-
-fn not_supported(field: &str, advice: &str) -> FieldError {
-    FieldError::new(
-        field,
-        "not_supported",
-        format!("this version does not support it yet; {advice}"),
-    )
 }

@@ -80,7 +80,7 @@ fn everything_that_is_wrong_is_named() {
                 "tickt.updated".to_owned(),
             ]),
             headers: Some([("Host".to_owned(), "x".to_owned())].into()),
-            filter: Some(Some("true".to_owned())),
+            filter: Some(Some("priority == 'high'".to_owned())),
             rate_limit: Some(Some(0)),
             timeout_seconds: Some(Some(31)),
             retry_schedule: Some(Some(vec![1; 51])),
@@ -101,7 +101,7 @@ fn everything_that_is_wrong_is_named() {
             ("url", "refused_target"),
             ("events[1]", "unknown_topic"),
             ("headers", "invalid_header"),
-            ("filter", "not_supported"),
+            ("filter", "invalid_filter"),
             ("rate_limit", "out_of_range"),
             ("timeout_seconds", "out_of_range"),
             ("retry_schedule", "invalid_length"),
@@ -118,6 +118,53 @@ fn a_change_that_changes_nothing_is_no_event() {
             ..changes()
         }))
         .then_expect_events(vec![]);
+}
+
+#[test]
+fn a_filter_and_an_order_are_configured_and_reset() {
+    let filtered = |filter: Option<&str>, ordering| Changes {
+        filter: Some(filter.map(str::to_owned)),
+        ordering: Some(ordering),
+        ..Changes::default()
+    };
+    let with = Config {
+        filter: Some("data.priority == 'high'".to_owned()),
+        ordering: Ordering::Fifo,
+        ..config()
+    };
+    let changed = |config| vec![Event::Changed { config }];
+    framework()
+        .given(vec![registered()])
+        .when(change(filtered(
+            Some("data.priority == 'high'"),
+            Ordering::Fifo,
+        )))
+        .then_expect_events(changed(with.clone()));
+    let given = || {
+        let config = with.clone();
+        framework().given(vec![registered(), Event::Changed { config }])
+    };
+    given()
+        .when(change(filtered(None, Ordering::None)))
+        .then_expect_events(changed(config()));
+    let renamed = Changes {
+        name: Some("New".to_owned()),
+        ..Changes::default()
+    };
+    given()
+        .when(change(renamed))
+        .then_expect_events(changed(Config {
+            name: "New".to_owned(),
+            ..with.clone()
+        }));
+}
+
+/// Versions before there were filters wrote none.
+#[test]
+fn a_configuration_without_a_filter_is_read() {
+    let mut written = serde_json::to_value(config()).unwrap();
+    assert!(written.as_object_mut().unwrap().remove("filter").is_none());
+    assert_eq!(serde_json::from_value::<Config>(written).unwrap(), config());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::http::{
     fields::{self, Body, Errors, Fields},
-    openapi::{PatternText, WaitSeconds, null},
+    openapi::{PatternText, WaitSeconds},
 };
 
 /// In which order deliveries are sent.
@@ -19,8 +19,10 @@ use crate::http::{
     reason = "describes the domain's Ordering, which knows no OpenAPI"
 )]
 pub(super) enum OrderingWord {
-    /// As they come due, several at a time. Others are not supported yet.
+    /// As they come due, several at a time.
     None,
+    /// In order of acceptance, one at a time for each ordering key.
+    Fifo,
 }
 
 /// The whole configuration of a webhook.
@@ -59,8 +61,9 @@ pub(super) struct NewWebhook {
     /// default: none.
     #[schema(nullable = false, example = json!({"X-Environment": "production"}))]
     headers: Option<BTreeMap<String, String>>,
-    /// Not supported yet: `null` or left out.
-    #[schema(schema_with = null)]
+    /// Which messages of its topics it wants: a CEL expression over `event` and `data` that gives
+    /// true or false, at most 4096 bytes; default: all.
+    #[schema(max_length = 4096, example = "data.ticket.priority == \"high\"")]
     filter: Option<Option<String>>,
     /// In which order deliveries are sent; default: `none`.
     #[schema(value_type = Option<OrderingWord>, nullable = false)]
@@ -115,8 +118,9 @@ pub(super) struct WebhookChanges {
     /// Headers to send along, instead of those until now.
     #[schema(nullable = false, example = json!({"X-Environment": "production"}))]
     headers: Option<BTreeMap<String, String>>,
-    /// Not supported yet: `null` or left out.
-    #[schema(schema_with = null)]
+    /// Which messages of its topics it wants: a CEL expression over `event` and `data` that gives
+    /// true or false, at most 4096 bytes; `null`: all.
+    #[schema(max_length = 4096, example = "data.ticket.priority == \"high\"")]
     filter: Option<Option<String>>,
     /// In which order deliveries are sent.
     #[schema(value_type = Option<OrderingWord>, nullable = false)]

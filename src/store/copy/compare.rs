@@ -128,7 +128,7 @@ mod tests {
             event_version: "1".to_owned(),
             payload: "{}".to_owned(),
             metadata: "{}".to_owned(),
-            body: None,
+            body: Some("text".to_owned()),
         }
     }
 
@@ -165,7 +165,7 @@ mod tests {
             ("version", |event| event.event_version.push('x')),
             ("payload", |event| event.payload.push(' ')),
             ("metadata", |event| event.metadata.push(' ')),
-            ("body", |event| event.body = Some(String::new())),
+            ("body", |event| event.body = None),
         ];
         for (part, change) in changes {
             let mut other = event(7);
@@ -177,6 +177,18 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_was_erased_in_the_source_since_is_no_difference() {
+        let erased = StoredEvent {
+            body: None,
+            ..event(7)
+        };
+        assert_eq!(
+            events(Some(erased.clone()), Some(event(7))),
+            Ok(Some(erased))
+        );
     }
 
     #[test]

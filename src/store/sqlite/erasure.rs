@@ -123,12 +123,6 @@ pub(super) fn erase(connection: &Connection, positions: &[i64]) -> Result<u64, E
     Ok(erased)
 }
 
-/// Whether what is deleted is overwritten with zeros, also in pages that become free. It costs
-/// writing those pages, so it is switched on for what must not be left lying about.
-pub(super) fn overwrite(connection: &Connection, is_wanted: bool) -> Result<(), Error> {
-    Ok(connection.pragma_update(None, "secure_delete", is_wanted)?)
-}
-
 /// Moves the log into the database, unless somebody reads what stood there before; says whether it
 /// could.
 pub(super) fn empty_log(connection: &Connection) -> Result<bool, Error> {

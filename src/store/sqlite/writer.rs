@@ -75,8 +75,6 @@ pub(super) struct Writer {
     position: Option<i64>,
     /// Rows whose owners are noted and not moved yet, or a little more.
     recent: usize,
-    /// What is deleted is overwritten.
-    overwrites: bool,
     /// Erased bodies may still stand in the log.
     has_erased: bool,
     metrics: Arc<Metrics>,
@@ -88,7 +86,6 @@ impl Writer {
         Ok(Self {
             position: Some(position),
             recent: recent::count(&connection)?,
-            overwrites: false,
             // Whoever had the file before may have come to no good end.
             has_erased: true,
             connection,
@@ -174,7 +171,7 @@ impl Writer {
             other => (batch.len(), other),
         };
         let erases = batch.iter().any(|waiting| waiting.commit.erases());
-        self.prepare(erases).map_err(|error| (batch.len(), error))?;
+        self.has_erased |= erases;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -197,7 +194,7 @@ impl Writer {
     /// One transaction. On failure nothing is written.
     fn import(&mut self, events: &[(u64, Commit)]) -> Result<(), Error> {
         self.position = None;
-        self.prepare(events.iter().any(|(_, commit)| commit.erases()))?;
+        self.has_erased |= events.iter().any(|(_, commit)| commit.erases());
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -217,19 +214,9 @@ impl Writer {
         Ok(())
     }
 
-    /// Before a transaction: says whether it erases bodies.
-    fn prepare(&mut self, erases: bool) -> Result<(), Error> {
-        if self.overwrites != erases {
-            erasure::overwrite(&self.connection, erases)?;
-            self.overwrites = erases;
-        }
-        self.has_erased |= erases;
-        Ok(())
-    }
-
     /// One transaction. On failure nothing is erased.
     fn erase(&mut self, positions: &[i64]) -> Result<u64, Error> {
-        self.prepare(true)?;
+        self.has_erased = true;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -67,6 +67,7 @@ impl TenantActor {
     fn disable(&self, verdict: Verdict, ctx: &mut Context<Self>) {
         let intake = Intake {
             shared: self.shared.clone(),
+            filter_turn: self.filter_turn.clone(),
             tenant: self.tenant.clone(),
             addr: ctx.address(),
             origin: Origin::system(self.tenant.clone(), verdict.reason.as_str())

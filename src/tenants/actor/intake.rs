@@ -11,7 +11,7 @@ use hookledger_domain::{
     tenant::TenantId,
     webhook::Ordering,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::{
     TenantActor,
@@ -22,6 +22,7 @@ use crate::{
     tenants::{
         Error, Shared,
         accept::{Failed, Fresh, Prepared, accept},
+        filtering::Filtering,
         publish::Published,
     },
 };
@@ -34,6 +35,7 @@ const FAN_OUTS_MAX: usize = 10;
 impl TenantActor {
     /// Decides who gets messages, and notes that their deliveries are being accepted.
     fn fan_out_all(&mut self, items: Vec<Prepared>) -> FannedOut {
+        let mut filtering = Filtering::default();
         let items: Vec<(Prepared, FanOut)> = items
             .into_iter()
             .map(|item| {
@@ -41,6 +43,7 @@ impl TenantActor {
                 let ids = fan_out.deliveries.iter().map(|to| to.delivery_id);
                 self.accepting += fan_out.deliveries.len();
                 self.elsewhere.extend(ids);
+                filtering.note(&fan_out, &self.webhooks);
                 (item, fan_out)
             })
             .collect();
@@ -53,6 +56,7 @@ impl TenantActor {
             items,
             generation: self.generation,
             is_ordered,
+            filtering: filtering.into(),
         }
     }
 
@@ -103,6 +107,7 @@ impl Handler<Accept> for TenantActor {
         };
         let intake = Intake {
             shared: self.shared.clone(),
+            filter_turn: self.filter_turn.clone(),
             tenant: self.tenant.clone(),
             addr: ctx.address(),
             origin: message.origin,
@@ -178,6 +183,8 @@ impl Handler<Offer> for TenantActor {
 /// Brings the messages of one request into the store.
 pub(super) struct Intake {
     pub(super) shared: Arc<Shared>,
+    /// The tenant's filters are asked about one message after another.
+    pub(super) filter_turn: Arc<Mutex<()>>,
     pub(super) tenant: TenantId,
     pub(super) addr: Addr<TenantActor>,
     pub(super) origin: Origin,
@@ -189,6 +196,7 @@ impl Intake {
             items,
             generation,
             is_ordered,
+            filtering,
         } = fanned_out;
         let mut accepted = Accepted::with_capacity(items.len());
         let mut items = items.into_iter().peekable();
@@ -197,6 +205,7 @@ impl Intake {
                 items: items.by_ref().take(BATCH_COMMITS_MAX).collect(),
                 generation,
                 is_ordered,
+                filtering: filtering.clone(),
             };
             accepted.extend(self.accept_chunk(chunk).await);
         }
@@ -265,12 +274,19 @@ impl Intake {
     }
 
     /// Accepts messages and offers the lanes what is to be sent.
-    pub(super) async fn accept_all(&self, fanned_out: FannedOut) -> Accepted {
+    pub(super) async fn accept_all(&self, mut fanned_out: FannedOut) -> Accepted {
+        // Those whose filters say no are noted as being accepted, too.
         let recipients: Vec<Vec<Recipient>> = fanned_out
             .items
             .iter()
             .map(|(_, fan_out)| fan_out.deliveries.clone())
             .collect();
+        if !fanned_out.filtering.is_empty() {
+            let _turn = self.filter_turn.lock().await;
+            for (item, fan_out) in &mut fanned_out.items {
+                fanned_out.filtering.ask(&self.shared, item, fan_out).await;
+            }
+        }
         let results = if fanned_out.is_ordered && fanned_out.items.len() > 1 {
             self.append_in_order(fanned_out).await
         } else {

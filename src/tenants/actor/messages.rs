@@ -1,6 +1,6 @@
 //! What a tenant's actor is told.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use actix::Message;
 use chrono::{DateTime, Utc};
@@ -19,6 +19,7 @@ use crate::{
         Error,
         accept::{Failed, Prepared},
         attempt::Ended,
+        filtering::Filtering,
         lane::Entry,
         publish::Published,
         slots::Slot,
@@ -82,6 +83,8 @@ pub(super) struct FannedOut {
     pub(super) generation: u64,
     /// Some of them go to webhooks that want order.
     pub(super) is_ordered: bool,
+    /// The receivers whose filters are still to be asked.
+    pub(super) filtering: Arc<Filtering>,
 }
 
 /// What this node holds may have changed, or its lease is good again.
@@ -149,6 +152,8 @@ pub(in crate::tenants) struct Changed(pub Vec<DeliveryId>);
 #[rtype(result = "()")]
 pub(super) struct Refreshed {
     pub(super) epoch: Option<u64>,
+    /// Which reading this is; nothing if it tells what was just recorded here.
+    pub(super) number: Option<u64>,
     pub(super) found: Option<Vec<(DeliveryId, Stream<Delivery>)>>,
 }
 

@@ -1,6 +1,10 @@
 //! How the actor takes what people do with deliveries by hand, and works on recoveries.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
 
 use actix::{AsyncContext, Context, Handler};
 use futures_util::FutureExt;
@@ -25,7 +29,7 @@ impl Handler<Changed> for TenantActor {
             return;
         }
         let (shared, addr) = (self.shared.clone(), ctx.address());
-        let epoch = self.epoch;
+        let (epoch, number) = (self.epoch, self.refreshing.begin(&ids));
         let read = async move {
             let found = read_streams(&shared, &ids).await;
             if let Err(error) = &found {
@@ -33,6 +37,7 @@ impl Handler<Changed> for TenantActor {
             }
             addr.do_send(Refreshed {
                 epoch,
+                number: Some(number),
                 found: found.ok(),
             });
         };
@@ -52,35 +57,99 @@ async fn read_streams(
         .collect())
 }
 
+/// Deliveries that are being read because they were changed by hand, and what was recorded meanwhile:
+/// what was read of those may be old.
+#[derive(Debug, Default)]
+pub(super) struct Refreshing {
+    begun: u64,
+    under_way: usize,
+    /// The last reading of each delivery.
+    last: HashMap<DeliveryId, u64>,
+    recorded: HashSet<DeliveryId>,
+}
+
+impl Refreshing {
+    fn begin(&mut self, ids: &[DeliveryId]) -> u64 {
+        self.begun += 1;
+        self.under_way += 1;
+        self.last.extend(ids.iter().map(|id| (*id, self.begun)));
+        self.begun
+    }
+
+    /// Takes note that an attempt of a delivery was recorded.
+    pub(super) fn recorded(&mut self, id: DeliveryId, is_recovering: bool) {
+        if self.under_way > 0 || is_recovering {
+            self.recorded.insert(id);
+        }
+    }
+
+    /// What the reading of this number tells of a delivery; without a number it was changed here.
+    fn judge(&mut self, id: DeliveryId, number: Option<u64>) -> News {
+        let last = self.last.get(&id).copied();
+        if number.is_some() && last != number {
+            return News::Passed;
+        }
+        self.last.remove(&id);
+        match self.recorded.remove(&id) || (number.is_none() && last.is_some()) {
+            true => News::Unsure,
+            false => News::True,
+        }
+    }
+
+    fn end(&mut self, number: Option<u64>, is_recovering: bool) {
+        self.under_way -= usize::from(number.is_some());
+        if self.under_way == 0 && !is_recovering {
+            self.recorded.clear();
+            self.last.clear();
+        }
+    }
+}
+
+/// What is to be made of what was read of a delivery.
+enum News {
+    /// It is as it was read.
+    True,
+    /// It may be otherwise by now: the view tells.
+    Unsure,
+    /// A later reading will tell.
+    Passed,
+}
+
 impl Handler<Refreshed> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, refreshed: Refreshed, ctx: &mut Context<Self>) {
+        let number = refreshed.number;
         // Under another epoch it is read from the view.
-        if refreshed.epoch != self.epoch {
-            return;
-        }
-        let Some(found) = refreshed.found else {
-            self.start_over(ctx);
-            return;
+        let found = match refreshed.found {
+            Some(found) if refreshed.epoch == self.epoch => found,
+            Some(_) => Vec::new(),
+            None => {
+                self.start_over(ctx);
+                Vec::new()
+            }
         };
         let now = self.shared.clock.now();
         for (id, stream) in found {
+            let webhook = stream.state.webhook_id();
+            let news = self.refreshing.judge(id, number);
             // One that is being accepted is offered; one that is under way comes back.
             if self.elsewhere.contains(&id) {
                 continue;
             }
-            let webhook = stream.state.webhook_id();
-            let queue = stream.state.queue().map(str::to_owned);
-            let fresh = stream.state.due_at().is_some().then_some(Entry {
+            let entry = Entry {
                 id,
                 stream,
                 body: None,
-            });
-            self.lane(webhook, None)
-                .changed(id, fresh, queue.as_deref(), now);
+            };
+            match news {
+                News::True => self.lane(webhook, None).changed(entry, now),
+                News::Unsure => self.lane(webhook, None).doubt(now),
+                News::Passed => continue,
+            }
             self.look_at(webhook, ctx);
         }
+        self.refreshing.end(number, self.is_recovering);
         self.pump(ctx);
     }
 }
@@ -113,6 +182,7 @@ impl TenantActor {
             let told = |found| {
                 addr.do_send(Refreshed {
                     epoch: Some(epoch),
+                    number: None,
                     found: Some(found),
                 });
             };
@@ -131,6 +201,7 @@ impl Handler<RecoveriesDone> for TenantActor {
 
     fn handle(&mut self, _: RecoveriesDone, ctx: &mut Context<Self>) {
         self.is_recovering = false;
+        self.refreshing.end(None, false);
         if std::mem::take(&mut self.recovers_again) {
             self.recover(ctx);
         }

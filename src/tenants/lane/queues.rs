@@ -87,8 +87,8 @@ impl Queues {
 
     /// Something was accepted, or is otherwise to be sent, that may lie in the view.
     pub(super) fn hear(&mut self, key: &str, id: DeliveryId, is_urgent: bool) {
-        if self.asleep.head(key).is_some_and(|head| id > head) {
-            // It waits behind the first one.
+        let waits_behind = self.asleep.head(key).is_some_and(|head| id > head);
+        if waits_behind && !self.is_asked(key) {
             return;
         }
         let loads = self.loads;
@@ -101,29 +101,22 @@ impl Queues {
         self.want(&Arc::from(key), is_urgent);
     }
 
-    /// Somebody else has changed a delivery that is not in flight; `fresh` is how it stands then, if
-    /// it is to be sent.
-    pub(super) fn changed(
-        &mut self,
-        key: &str,
-        id: DeliveryId,
-        fresh: Option<&Entry>,
-        now: DateTime<Utc>,
-    ) {
+    /// Somebody else has changed a delivery that is not in flight; `fresh` is how it stands then.
+    pub(super) fn changed(&mut self, key: &str, fresh: &Entry, now: DateTime<Utc>) {
         let held = self.held.get(key);
-        let known = held.and_then(|queue| queue.entries.iter().find(|entry| entry.id == id));
-        let is_news = match (known, fresh) {
-            (Some(known), Some(fresh)) => known.stream.sequence < fresh.stream.sequence,
-            (None, None) => self.asleep.head(key) == Some(id),
-            _ => true,
+        let known = held.and_then(|queue| queue.entries.iter().find(|entry| entry.id == fresh.id));
+        let is_news = match known {
+            Some(known) => known.stream.sequence < fresh.stream.sequence,
+            // One that is not to be sent any more matters only where it was the first.
+            None => fresh.due_at().is_some() || self.asleep.head(key) == Some(fresh.id),
         };
         if !is_news {
             return;
         }
-        let is_urgent = fresh.is_some_and(Entry::is_by_hand);
+        let is_urgent = fresh.due_at().is_some() && fresh.is_by_hand();
         match self.held_mut(key) {
             Some((key, _)) => self.doubt(&key, is_urgent, now),
-            None => self.hear(key, id, is_urgent),
+            None => self.hear(key, fresh.id, is_urgent),
         }
     }
 
@@ -269,8 +262,11 @@ impl Queues {
 
     /// Wants a held queue before what is in hand of it is used up, if nobody waits for the room.
     fn refill(&mut self, key: &Key) {
-        let queue = self.held.get(key);
-        let is_low = queue.is_some_and(|queue| queue.entries.len() <= QUEUE_LOW);
+        let Some(queue) = self.held.get(key) else {
+            return;
+        };
+        // Where order is new, several may be in flight: then a load might show nothing else.
+        let is_low = queue.entries.len() <= QUEUE_LOW && queue.in_flight <= 1;
         if is_low && self.has_room() && self.is_lacking(key) {
             self.want(key, false);
         }
@@ -287,6 +283,15 @@ impl Queues {
         }
     }
 
+    /// Whether the load under way may be about a queue.
+    fn is_asked(&self, key: &str) -> bool {
+        match &self.asked {
+            Some(Asked::These(keys)) => keys.iter().any(|asked| **asked == *key),
+            Some(Asked::Sweep { .. }) => true,
+            None => false,
+        }
+    }
+
     fn want(&mut self, key: &Key, is_urgent: bool) {
         if !self.wanted.insert(key, is_urgent) {
             self.leave(DateTime::UNIX_EPOCH);
@@ -300,7 +305,27 @@ impl Queues {
     }
 
     #[cfg(test)]
-    pub(super) fn sizes(&self) -> [usize; 3] {
-        [self.held.len(), self.wanted.len(), self.asleep.len()]
+    pub(super) fn sizes(&self) -> Sizes {
+        let lengths = self.held.values().map(|queue| queue.entries.len());
+        Sizes {
+            held: self.held.len(),
+            longest: lengths.max().unwrap_or_default(),
+            wanted: self.wanted.len(),
+            asleep: self.asleep.len(),
+        }
     }
+}
+
+/// How much is in memory.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sizes {
+    /// Queues.
+    pub held: usize,
+    /// Deliveries of the longest of them.
+    pub longest: usize,
+    /// Keys.
+    pub wanted: usize,
+    /// Keys.
+    pub asleep: usize,
 }

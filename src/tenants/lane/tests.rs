@@ -1,15 +1,23 @@
-//! What a lane promises, example by example. `model` tries the same with any sequence of events.
+//! What a lane promises, example by example: here without order, in `order` with it. `model` tries the
+//! same with any sequence of events.
 
 use std::collections::HashSet;
 
 use cqrs_es::Aggregate;
 use hookledger_domain::{
     delivery::{
-        Delivery, Event, Scheduled,
+        CancelReason, Delivery, Event, Scheduled, Status,
         attempt::{Attempt, Failure, FailureCode, Trigger},
     },
-    ids::{AttemptId, MessageId, Sequence, WebhookId},
+    ids::{AttemptId, Sequence},
 };
+
+mod changes;
+mod crowd;
+mod model;
+mod order;
+mod reach;
+mod view;
 
 use super::{window::WINDOW, *};
 use crate::store::Stream;
@@ -21,19 +29,17 @@ fn at(millis: i64) -> DateTime<Utc> {
 
 /// Makes deliveries with rising ids.
 #[derive(Default)]
-struct Maker(Sequence);
+struct Maker {
+    ids: Sequence,
+    /// Tells the ids of makers apart.
+    random: u128,
+}
 
 impl Maker {
-    fn make(&mut self, due_at: DateTime<Utc>, trigger: Trigger) -> Entry {
-        let id = DeliveryId::from_uuid(self.0.next(at(0), 0));
+    fn make(&mut self, made_at: DateTime<Utc>, scheduled: Scheduled) -> Entry {
+        let id = DeliveryId::from_uuid(self.ids.next(made_at, self.random));
         let mut state = Delivery::default();
-        state.apply(Event::Scheduled(Scheduled {
-            message_id: MessageId::default(),
-            webhook_id: WebhookId::default(),
-            trigger,
-            due_at,
-            ..Scheduled::default()
-        }));
+        state.apply(Event::Scheduled(scheduled));
         Entry {
             id,
             stream: Stream { state, sequence: 1 },
@@ -43,12 +49,40 @@ impl Maker {
 
     /// A delivery that is due at `millis`.
     fn due(&mut self, millis: i64) -> Entry {
-        self.make(at(millis), Trigger::Publish)
+        let due_at = at(millis);
+        self.make(
+            at(0),
+            Scheduled {
+                due_at,
+                ..Scheduled::default()
+            },
+        )
     }
 
     /// A test delivery that is due at `millis`.
     fn test(&mut self, millis: i64) -> Entry {
-        self.make(at(millis), Trigger::Test)
+        let (due_at, trigger) = (at(millis), Trigger::Test);
+        self.make(
+            at(0),
+            Scheduled {
+                due_at,
+                trigger,
+                ..Scheduled::default()
+            },
+        )
+    }
+
+    /// A delivery that is kept in order by a key and is due at once.
+    fn keyed(&mut self, key: &str) -> Entry {
+        let (due_at, ordering_key) = (at(0), Some(key.to_owned()));
+        self.make(
+            at(0),
+            Scheduled {
+                due_at,
+                ordering_key,
+                ..Scheduled::default()
+            },
+        )
     }
 
     fn many(&mut self, count: usize, millis: i64) -> Vec<Entry> {
@@ -56,32 +90,66 @@ impl Maker {
     }
 }
 
-/// The delivery after an attempt that failed and is to be followed by one at `due_at`.
-fn failed(mut entry: Entry, due_at: DateTime<Utc>) -> Entry {
-    let delivery = &entry.stream.state;
-    let attempt = Attempt {
+/// A delivery one event later.
+fn after(mut entry: Entry, event: Event) -> Entry {
+    entry.stream.state.apply(event);
+    entry.stream.sequence += 1;
+    entry
+}
+
+/// The next attempt of a delivery as it was given out.
+fn attempt(given: &Delivery, failure: Option<FailureCode>) -> Attempt {
+    Attempt {
         id: AttemptId::default(),
-        number: delivery.attempts() + 1,
-        message_id: delivery.message_id(),
-        webhook_id: delivery.webhook_id(),
-        topic: delivery.topic().clone(),
+        number: given.attempts() + 1,
+        message_id: given.message_id(),
+        webhook_id: given.webhook_id(),
+        topic: given.topic().clone(),
         webhook_version: 1,
-        trigger: delivery.next_trigger(),
+        trigger: given.next_trigger(),
         started_at: at(0),
         duration_ms: 1,
         url: "https://example.com".to_owned(),
         response: None,
-        failure: Some(Failure {
-            code: FailureCode::Timeout,
-            message: "too late".to_owned(),
+        failure: failure.map(|code| Failure {
+            code,
+            message: "in vain".to_owned(),
         }),
+    }
+}
+
+/// The delivery after an attempt that failed and is to be followed by one at `due_at`.
+fn failed(entry: Entry, due_at: DateTime<Utc>) -> Entry {
+    let attempt = attempt(&entry.stream.state, Some(FailureCode::Timeout));
+    after(
+        entry,
+        Event::AttemptFailed {
+            attempt,
+            next_attempt_at: due_at,
+        },
+    )
+}
+
+/// The delivery after an attempt that the receiver took.
+fn succeeded(entry: Entry) -> Entry {
+    let attempt = attempt(&entry.stream.state, None);
+    after(entry, Event::Succeeded { attempt })
+}
+
+/// The delivery after somebody asked for it by hand at `at`.
+fn requested(entry: Entry, at: DateTime<Utc>) -> Entry {
+    let trigger = Trigger::Redeliver;
+    after(entry, Event::AttemptRequested { trigger, at })
+}
+
+/// The delivery after somebody called it off.
+fn cancelled(entry: Entry) -> Entry {
+    let reason = CancelReason::Requested;
+    let event = match entry.stream.state.status() {
+        Status::Pending => Event::Cancelled { reason },
+        _ => Event::RequestWithdrawn { reason },
     };
-    entry.stream.state.apply(Event::AttemptFailed {
-        attempt,
-        next_attempt_at: due_at,
-    });
-    entry.stream.sequence += 1;
-    entry
+    after(entry, event)
 }
 
 /// The terms of a webhook without order.
@@ -92,6 +160,14 @@ fn terms(mode: Mode, in_flight_max: usize, rate_limit: Option<u32>) -> Terms {
         in_flight_max,
         rate_limit,
         version: 1,
+    }
+}
+
+/// The same with order.
+fn in_order(in_flight_max: usize) -> Terms {
+    Terms {
+        is_fifo: true,
+        ..terms(Mode::All, in_flight_max, None)
     }
 }
 
@@ -230,6 +306,23 @@ fn a_rate_limit_wakes_the_lane_for_what_became_due_meanwhile() {
         Some(at(980)),
         "nothing else would wake it"
     );
+}
+
+#[test]
+fn a_change_that_leaves_the_rate_as_it_is_gives_nothing_away() {
+    let limited = |rate| terms(Mode::All, 1000, Some(rate));
+    let (mut lane, mut maker) = (Lane::new(limited(10), None), Maker::default());
+    for entry in maker.many(30, 0) {
+        lane.offer(entry, at(0));
+    }
+    assert_eq!(drain(&mut lane, 0).len(), 1);
+    lane.configure(Terms {
+        version: 2,
+        ..limited(10)
+    });
+    assert_eq!(drain(&mut lane, 0).len(), 0);
+    lane.configure(limited(20));
+    assert_eq!(drain(&mut lane, 0).len(), 1, "another rate begins anew");
 }
 
 #[test]

@@ -94,11 +94,12 @@ impl Window {
         }
     }
 
-    /// Takes a delivery as somebody else has left it; nothing if it is not to be sent any more.
-    pub(super) fn changed(&mut self, id: DeliveryId, fresh: Option<Entry>, now: DateTime<Utc>) {
-        match fresh {
-            Some(entry) => self.offer(entry, now),
-            None => drop(self.remove(id)),
+    /// Takes a delivery as somebody else has left it.
+    pub(super) fn changed(&mut self, fresh: Entry, now: DateTime<Utc>) {
+        if fresh.due_at().is_some() {
+            self.offer(fresh, now);
+        } else if !self.is_known(&fresh) {
+            self.remove(fresh.id);
         }
     }
 

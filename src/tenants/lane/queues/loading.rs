@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{QUEUE_MAX, Queues};
+use super::{QUEUE_MAX, Queue, Queues};
 use crate::tenants::lane::{
     Entry, Key, Load,
     news::{Judge, Verdict},
@@ -147,22 +147,14 @@ impl Queues {
 
     /// A queue that a sweep has come by.
     fn swept(&mut self, key: &Key, shown: Vec<Entry>, judge: &Judge<'_>, now: DateTime<Utc>) {
-        if self.wanted.contains(key) {
-            // It is loaded anyway, and more of it.
-            return;
-        }
-        let Some(queue) = self.held.get_mut(key) else {
-            return self.place(key, shown, SWEEP_EACH, judge, now);
-        };
-        queue.has_more |= shown.len() >= SWEEP_EACH;
-        let is_news = |entry: &Entry| {
-            let held = queue.entries.iter().find(|held| held.id == entry.id);
-            let is_held = held.is_some_and(|held| held.stream.sequence >= entry.stream.sequence);
-            !is_held && judge.judge(entry) != Verdict::Past
-        };
-        // What is held is the beginning of the queue, unless somebody has failed to tell.
-        if shown.iter().any(is_news) {
-            self.doubt(key, false, now);
+        if let Some(queue) = self.held.get_mut(key) {
+            // What is held is the beginning of the queue, unless somebody has failed to tell.
+            queue.has_more |= shown.len() >= SWEEP_EACH;
+            if queue.is_news(&shown, judge) {
+                self.doubt(key, false, now);
+            }
+        } else if !self.wanted.contains(key) {
+            self.place(key, shown, SWEEP_EACH, judge, now);
         }
     }
 
@@ -195,6 +187,19 @@ impl Queues {
             Some(_) => true,
         };
         self.settle(key, now);
+    }
+}
+
+impl Queue {
+    /// Whether something is to be sent of which nothing, or nothing so late, is held.
+    fn is_news(&self, shown: &[Entry], judge: &Judge<'_>) -> bool {
+        let is_held = |entry: &Entry| {
+            let held = self.entries.iter().find(|held| held.id == entry.id);
+            held.is_some_and(|held| held.stream.sequence >= entry.stream.sequence)
+        };
+        shown
+            .iter()
+            .any(|entry| judge.judge(entry) != Verdict::Past && !is_held(entry))
     }
 }
 
