@@ -57,8 +57,22 @@ async fn ask(as_platform: bool) {
     let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
     let message = tenant.publish("ticket.updated", json!({})).await;
     let delivery = tenant.until(&message, "succeeded").await;
+    let spare = tenant
+        .webhook(&receiver.url("/spare"), &["service.*"])
+        .await;
+    let again = json!({"from": "2020-01-01T00:00:00Z", "status": "any"});
+    let path = format!("{}/recover", webhook.path());
+    let recovering = tenant.api.post(&path, again).await;
+    let recovery = recovering.header("location").unwrap();
+    let (_, recovery) = recovery.rsplit_once('/').unwrap();
     let ids = [
         ("WEBHOOK_ID", webhook.id),
+        ("RECOVERY_ID", recovery.to_owned()),
+        ("SPARE_WEBHOOK_ID", spare.id),
+        (
+            "SPARE_MESSAGE_ID",
+            tenant.publish("ticket.updated", json!({})).await,
+        ),
         ("MESSAGE_ID", message),
         ("DELIVERY_ID", delivery["id"].as_str().unwrap().to_owned()),
     ];
