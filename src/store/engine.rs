@@ -45,8 +45,7 @@ pub(super) trait Agenda: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<String>, Error>;
     /// What is to be sent of a webhook's queues, tests aside: by queue and id, at most `each` of a
-    /// queue. The queues after `after`, at most `queues`, and one more in front if that is the empty
-    /// one.
+    /// queue. The queues after `after`, or from the first on, at most `queues`.
     async fn queued_ids(
         &self,
         tenant: &TenantId,

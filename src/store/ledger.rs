@@ -45,7 +45,7 @@ pub enum Load {
     Queues {
         /// Only queues whose key comes after this one.
         after: Option<String>,
-        /// At most so many queues; one more if the first is the one without a key.
+        /// At most so many queues.
         queues: u32,
         /// At most this many of a queue.
         each: u32,

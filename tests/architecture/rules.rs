@@ -76,6 +76,7 @@ const LIBRARIES: &[(&[&str], &[&str], &str)] = &[
         &["cli", "main"],
         "only the command line knows arguments, tables and progress bars",
     ),
+    (&["governor"], &["tenants"], "only lanes keep a pace"),
     (&["jsonwebtoken"], &["http"], "only http reads tokens"),
     (
         &["hookledger_projections"],

@@ -65,7 +65,7 @@ impl Pace {
 
     /// From when on it is like a new one.
     pub(super) fn full_at(&self) -> DateTime<Utc> {
-        self.free_at()
+        self.full_at
     }
 
     /// An attempt starts at `now`, which is allowed from [`Pace::free_at`] on.

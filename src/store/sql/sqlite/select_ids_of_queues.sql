@@ -1,13 +1,12 @@
--- The first deliveries of each of these queues of a webhook, at most ?4 of a queue.
-SELECT d.id
-  FROM json_each(?3) q
-       CROSS JOIN deliveries d INDEXED BY deliveries_queued
- WHERE d.tenant_id = ?1 AND d.webhook_id = ?2 AND d.queue = q.value
-   AND d.next_attempt_at IS NOT NULL AND d.queue IS NOT NULL
-   AND d.id IN (SELECT e.id
-                  FROM deliveries e INDEXED BY deliveries_queued
-                 WHERE e.tenant_id = ?1 AND e.webhook_id = ?2 AND e.queue = q.value
-                   AND e.next_attempt_at IS NOT NULL AND e.queue IS NOT NULL
-                 ORDER BY e.id
-                 LIMIT ?4)
- ORDER BY d.queue, d.id
+-- The first deliveries of some of a webhook's queues (?3, a JSON array), those of a queue one after
+-- another in the order of their ids: at most ?4 of each.
+SELECT first.value AS id
+  FROM json_each(?3) wanted
+ CROSS JOIN json_each((SELECT json_group_array(id)
+                         FROM (SELECT d.id
+                                 FROM deliveries d INDEXED BY deliveries_queued
+                                WHERE d.tenant_id = ?1 AND d.webhook_id = ?2 AND d.queue = wanted.value
+                                  AND d.next_attempt_at IS NOT NULL
+                                ORDER BY d.id
+                                LIMIT ?4))) first
+ ORDER BY wanted.key, first.value
