@@ -25,6 +25,7 @@ mod deliveries;
 mod docs;
 mod fields;
 mod health;
+mod keys;
 mod logs;
 mod messages;
 mod nodes;
@@ -145,6 +146,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(tokens::register)
         .configure(tenant::register)
         .configure(nodes::register)
+        .configure(keys::register)
         .configure(health::register)
         .configure(docs::register);
 }

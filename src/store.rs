@@ -18,7 +18,7 @@ mod views;
 
 pub use commit::Commit;
 pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, verify};
-pub use engine::Waiting;
+pub use engine::{Waiting, WebhookSecrets};
 pub use error::Error;
 pub use ledger::{CommandError, Ledger, Stream};
 pub use postgres::{

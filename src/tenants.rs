@@ -12,15 +12,18 @@ mod bodies;
 mod commands;
 mod directory;
 mod error;
+mod keys;
 mod lane;
 mod live;
 mod publish;
+mod secrets;
 mod slots;
 
 pub use attempt::hex;
-pub use commands::RevealedSecrets;
 pub use error::Error;
+pub use keys::{KeysRotated, MissingKey, Unfit, check_keys};
 pub use publish::{Publish, Published};
+pub use secrets::{RevealedSecrets, Rotation};
 
 use std::{
     sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
@@ -36,7 +39,7 @@ use crate::{
     nodes::{Dispatch, Held},
     outbound::Sender,
     store::{self, Cluster, Ledger, Views},
-    vault::Vault,
+    vault::{KeyFile, Vault},
 };
 
 /// What the actors work with.
@@ -47,6 +50,8 @@ pub struct Options {
     pub views: Views,
     /// Opens and seals secrets.
     pub vault: Vault,
+    /// Keeps the master keys, if the server has made them itself.
+    pub key_file: Option<Arc<dyn KeyFile>>,
     /// Makes the attempts.
     pub sender: Sender,
     /// Where deliveries may go.
@@ -91,6 +96,9 @@ pub(crate) struct Shared {
     ledger: Ledger,
     views: Views,
     vault: Vault,
+    key_file: Option<Arc<dyn KeyFile>>,
+    /// Held while master keys are rotated.
+    rotating_keys: tokio::sync::Mutex<()>,
     sender: Sender,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
@@ -161,6 +169,8 @@ impl Tenants {
             ledger: options.ledger,
             views: options.views,
             vault: options.vault,
+            key_file: options.key_file,
+            rotating_keys: tokio::sync::Mutex::default(),
             sender: options.sender,
             policy: options.policy,
             clock: options.clock,

@@ -2,10 +2,12 @@
 //! that are a burden.
 
 mod hostile;
+mod keys;
 mod kill_rounds;
 mod load;
 mod neighbours;
 mod postgres;
 mod reloading;
+mod rotation;
 mod second_process;
 mod termination;

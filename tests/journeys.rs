@@ -9,6 +9,8 @@ mod copy;
 mod deleting;
 mod filters;
 mod idempotency;
+mod keys;
+mod keys_refused;
 mod main_job;
 mod operations;
 mod pages;

@@ -8,6 +8,7 @@ use crate::{
     message::{self, Message},
     tenant::{self, Tenant},
     topic::{self, CustomTopic},
+    vault::{self, Vault},
     webhook::{self, Webhook},
 };
 
@@ -18,6 +19,8 @@ pub enum Fact {
     Tenant(tenant::Event),
     /// Of a custom topic.
     Topic(topic::Event),
+    /// Of the vault.
+    Vault(vault::Event),
     /// Of a webhook.
     Webhook(webhook::Event),
     /// Of a message.
@@ -90,6 +93,7 @@ macro_rules! facts {
 facts! {
     Tenant => Tenant,
     Topic => CustomTopic,
+    Vault => Vault,
     Webhook => Webhook,
     Message => Message,
     Delivery => Delivery,

@@ -18,4 +18,5 @@ pub mod tenant;
 pub mod topic;
 pub mod upcast;
 pub mod validation;
+pub mod vault;
 pub mod webhook;

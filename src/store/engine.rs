@@ -8,7 +8,7 @@ use hookledger_domain::{
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
-    rows::{DeliveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
+    rows::{DeliveryRow, Secrets, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 
 use super::{Commit, Error, LoggedAttempt, Message, StoredEvent};
@@ -22,6 +22,17 @@ pub struct Waiting {
     pub webhook_id: WebhookId,
     /// When the first of them is due.
     pub due_at: DateTime<Utc>,
+}
+
+/// The secrets of a webhook that is not deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSecrets {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Which webhook.
+    pub webhook_id: WebhookId,
+    /// Its secrets, sealed.
+    pub secrets: Secrets,
 }
 
 /// What a database must be able to do. Everything above it is the same for all engines.
@@ -63,7 +74,11 @@ pub(super) trait Engine: Send + Sync + 'static {
     ) -> Result<Rows<TokenRow, TokenId>, Error>;
     async fn topics(&self) -> Result<Vec<TopicRow>, Error>;
     async fn webhook(&self, tenant: &TenantId, id: WebhookId) -> Result<Option<WebhookRow>, Error>;
-    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error>;
+    async fn webhook_secrets(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+        limit: u32,
+    ) -> Result<Vec<WebhookSecrets>, Error>;
     async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>, Error>;
     async fn message(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Message>, Error>;
     async fn message_by_key(&self, tenant: &TenantId, key: &str) -> Result<Option<Message>, Error>;

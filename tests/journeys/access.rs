@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 43] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 44] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -77,6 +77,7 @@ const ROUTES: [(&str, &str, Who, &str, u16); 43] = [
     ("GET", "/api/events", READS, "", 200),
     ("GET", "/api/events/{message}", READS, "", 200),
     ("GET", "/api/platform/nodes", Platform, "", 200),
+    ("POST", "/api/platform/keys/rotate", Platform, "", 200),
     ("GET", "/api/platform/tenants", Platform, "", 200),
     ("POST", "/api/platform/tenants", Platform, "{}", 422),
     ("GET", "/api/platform/tenants/{tenant}", Platform, "", 200),

@@ -177,7 +177,7 @@ impl<'a> Batch<'a> {
             for change in &event.changes {
                 self.change(tenant, change)?;
             }
-            self.announcements.add(event);
+            self.announcements.add(tenant, event);
         }
         Ok(())
     }

@@ -30,6 +30,9 @@ pub enum Notice {
     Messages(Vec<(TenantId, MessageId)>),
     /// Webhooks or the suspension of these tenants have changed.
     Tenants(Vec<TenantId>),
+    /// Secrets of webhooks of these tenants are sealed anew; whoever has no business with them
+    /// now needs not know.
+    Resealed(Vec<TenantId>),
     /// The catalogue of topics has changed.
     Topics,
     /// A node came or went, or let go of partitions.
@@ -41,12 +44,13 @@ pub enum Notice {
 pub(super) struct Announcements {
     messages: Vec<String>,
     tenants: BTreeSet<String>,
+    resealed: BTreeSet<String>,
     is_about_topics: bool,
 }
 
 impl Announcements {
-    /// Notes what others must know of an event.
-    pub(super) fn add(&mut self, event: &EventRow) {
+    /// Notes what others must know of an event of `tenant`.
+    pub(super) fn add(&mut self, tenant: &str, event: &EventRow) {
         for change in &event.changes {
             match change {
                 Change::InsertMessage(row) if row.deliveries > 0 => {
@@ -54,6 +58,7 @@ impl Announcements {
                         .push(format!("{}/{}", row.tenant_id, row.id.uuid().simple()));
                 }
                 Change::CountGeneration { id } => drop(self.tenants.insert(id.to_string())),
+                Change::SetWebhookSecrets { .. } => drop(self.resealed.insert(tenant.to_owned())),
                 Change::PutTopic(_) | Change::DeleteTopic { .. } => self.is_about_topics = true,
                 _ => {}
             }
@@ -65,6 +70,9 @@ impl Announcements {
         let mut payloads = Vec::new();
         put(&mut payloads, node, 'm', self.messages.iter());
         put(&mut payloads, node, 't', self.tenants.iter());
+        // What was rotated is among those already.
+        let resealed = self.resealed.difference(&self.tenants);
+        put(&mut payloads, node, 's', resealed);
         if self.is_about_topics {
             payloads.push(format!("{} c", node.simple()));
         }
@@ -106,14 +114,17 @@ fn read(payload: &str, own: Uuid) -> Option<Notice> {
     }
     match words.next()? {
         "m" => Some(Notice::Messages(words.filter_map(message).collect())),
-        "t" => Some(Notice::Tenants(
-            words.filter_map(|word| word.parse().ok()).collect(),
-        )),
+        "t" => Some(Notice::Tenants(tenants(words))),
+        "s" => Some(Notice::Resealed(tenants(words))),
         "c" => Some(Notice::Topics),
         "n" => Some(Notice::Nodes),
         // A newer version says something that this one has no part in.
         _ => None,
     }
+}
+
+fn tenants<'a>(words: impl Iterator<Item = &'a str>) -> Vec<TenantId> {
+    words.filter_map(|word| word.parse().ok()).collect()
 }
 
 fn message(word: &str) -> Option<(TenantId, MessageId)> {
@@ -203,6 +214,7 @@ mod tests {
         let said = Announcements {
             messages: vec![format!("acme/{}", id.uuid().simple())],
             tenants: BTreeSet::from(["acme".to_owned(), "other".to_owned()]),
+            resealed: BTreeSet::from(["acme".to_owned(), "third".to_owned()]),
             is_about_topics: true,
         };
         let payloads = said.payloads(node);
@@ -216,6 +228,7 @@ mod tests {
             [
                 Notice::Messages(vec![(acme.clone(), id)]),
                 Notice::Tenants(vec![acme, "other".parse().unwrap()]),
+                Notice::Resealed(vec!["third".parse().unwrap()]),
                 Notice::Topics
             ]
         );

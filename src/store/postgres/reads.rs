@@ -25,7 +25,7 @@ use super::{
 };
 use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
-    engine::{Engine, Waiting},
+    engine::{Engine, Waiting, WebhookSecrets},
     views::PAGE_BODY_BYTES_MAX,
 };
 
@@ -197,9 +197,19 @@ impl Engine for Postgres {
             .await
     }
 
-    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error> {
+    async fn webhook_secrets(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+        limit: u32,
+    ) -> Result<Vec<WebhookSecrets>, Error> {
+        let [tenant, webhook] = place(after);
+        let values = [tenant, webhook, Number(limit.into())];
         self.asker
-            .one(sql!("select_any_webhook"), &[], rows::webhook)
+            .list(
+                sql!("select_webhook_secrets"),
+                &values,
+                rows::webhook_secrets,
+            )
             .await
     }
 
@@ -301,11 +311,7 @@ impl Engine for Postgres {
         &self,
         after: Option<(&TenantId, WebhookId)>,
     ) -> Result<Option<Waiting>, Error> {
-        let (tenant, webhook) = match after {
-            Some((tenant, webhook)) => (tenant.as_str(), webhook),
-            None => ("", WebhookId::default()),
-        };
-        let values = [Text(tenant), Id(webhook.uuid())];
+        let values = place(after);
         let read = |row: &PgRow| {
             Ok(Waiting {
                 tenant_id: rows::parsed(row, "tenant_id")?,
@@ -343,4 +349,12 @@ impl Engine for Postgres {
 /// One row more than the page has shows whether there are more.
 fn limit(limit: u32) -> Value<'static> {
     Number(i64::from(limit) + 1)
+}
+
+/// Where a walk over tenants and webhooks goes on; no tenant comes before the empty text.
+fn place(after: Option<(&TenantId, WebhookId)>) -> [Value<'_>; 2] {
+    match after {
+        Some((tenant, webhook)) => [Text(tenant.as_str()), Id(webhook.uuid())],
+        None => [Text(""), Id(WebhookId::default().uuid())],
+    }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{Sqlite, filters, rows, writer::Task};
 use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
-    engine::{Engine, Waiting},
+    engine::{Engine, Waiting, WebhookSecrets},
     views::PAGE_BODY_BYTES_MAX,
 };
 
@@ -210,9 +210,19 @@ impl Engine for Sqlite {
         .await
     }
 
-    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error> {
-        self.one(sql!("select_any_webhook"), &[], rows::webhook)
-            .await
+    async fn webhook_secrets(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+        limit: u32,
+    ) -> Result<Vec<WebhookSecrets>, Error> {
+        let (tenant, webhook) = place(after);
+        let rows = sqlx::query(sql!("select_webhook_secrets"))
+            .bind(tenant)
+            .bind(webhook)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(rows::webhook_secrets).collect()
     }
 
     async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>, Error> {
@@ -319,10 +329,7 @@ impl Engine for Sqlite {
         &self,
         after: Option<(&TenantId, WebhookId)>,
     ) -> Result<Option<Waiting>, Error> {
-        let (tenant, webhook) = match after {
-            Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
-            None => ("", String::new()),
-        };
+        let (tenant, webhook) = place(after);
         let read = |row: &SqliteRow| {
             Ok(Waiting {
                 tenant_id: rows::parsed(row, "tenant_id")?,
@@ -353,5 +360,13 @@ impl Engine for Sqlite {
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(|row| Ok(row.try_get("id")?)).collect()
+    }
+}
+
+/// Where a walk over tenants and webhooks goes on; the empty texts come before all others.
+fn place<'a>(after: Option<(&'a TenantId, WebhookId)>) -> (&'a str, String) {
+    match after {
+        Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
+        None => ("", String::new()),
     }
 }

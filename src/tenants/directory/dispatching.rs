@@ -109,6 +109,11 @@ impl Dispatch for Directory {
                         self.tell_of_change(&tenant, None);
                     }
                 }
+                Notice::Resealed(tenants) => {
+                    for tenant in tenants {
+                        self.tell_seated(&tenant, None);
+                    }
+                }
                 Notice::Topics => is_about_topics = true,
                 Notice::Nodes => {}
             }
