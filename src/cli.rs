@@ -7,7 +7,7 @@ use hookledger_domain::signature::InvalidSecret;
 
 use crate::{
     server,
-    settings::{self, Loaded, Source, keys},
+    settings::{self, Loaded, Source},
     store, telemetry,
 };
 
@@ -18,6 +18,7 @@ mod connection;
 mod copy;
 mod demo;
 mod flags;
+mod keys;
 mod listen;
 mod openapi;
 mod output;
@@ -55,6 +56,9 @@ enum Command {
     /// Create, list and change tenants
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// Rotate the master keys that secrets are sealed with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Move a ledger from one database to another: from SQLite to PostgreSQL, or back
     Copy(copy::Arguments),
     /// Print every setting with its value, default and source
@@ -76,6 +80,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Listen(arguments) => listen::run(&arguments),
         Command::Token(command) => token::run(&command),
         Command::Tenant(command) => tenant::run(&command),
+        Command::Keys(command) => keys::run(&command),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Openapi => openapi::run(),
@@ -94,7 +99,7 @@ pub enum Error {
     Loopback(#[from] settings::Invalid),
     /// The platform token or the master key cannot be had.
     #[error(transparent)]
-    Keys(#[from] keys::Error),
+    Keys(#[from] settings::keys::Error),
     /// Logging cannot begin.
     #[error(transparent)]
     Telemetry(#[from] telemetry::Error),

@@ -26,6 +26,7 @@ mod docs;
 mod erasure;
 mod fields;
 mod health;
+mod keys;
 mod logs;
 mod messages;
 mod nodes;
@@ -151,6 +152,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(tokens::register)
         .configure(tenant::register)
         .configure(nodes::register)
+        .configure(keys::register)
         .configure(health::register)
         .configure(docs::register);
 }

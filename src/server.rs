@@ -4,6 +4,7 @@ use std::{
     future::Future,
     io,
     net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -22,21 +23,19 @@ use crate::{
     nodes::{self, Held, Nodes},
     outbound::{self, Sender},
     retention::{self, Retention},
-    settings::{
-        self, Settings,
-        keys::{self, Credentials},
-    },
+    settings::{self, SecretText, Settings, keys},
     store::{self, Registration, Store},
-    tenants::{self, Limits, Tenants},
-    vault::{self, Vault},
+    tenants::{self, Limits, Tenants, Unfit},
 };
 
 mod beat;
 mod ledger;
+mod master_keys;
 
 use beat::Beat;
 pub use ledger::open_ledger;
 use ledger::open_store;
+use master_keys::{OpenKeys, open_keys};
 
 /// What outbound requests call themselves.
 const USER_AGENT: &str = concat!("Hookledger/", env!("CARGO_PKG_VERSION"));
@@ -64,9 +63,14 @@ pub enum Error {
     /// The ledger cannot be opened.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The master key does not open what is in the ledger.
-    #[error("HOOKLEDGER_MASTER_KEY does not fit the ledger: {0}")]
-    MasterKey(#[from] vault::Error),
+    /// The master keys do not open what is in the ledger.
+    #[error("HOOKLEDGER_MASTER_KEY{} does not fit the ledger: {source}", in_file(.file.as_deref()))]
+    MasterKey {
+        /// The file in which they are, if the setting does not give them.
+        file: Option<PathBuf>,
+        /// Why not.
+        source: Unfit,
+    },
     /// The outbound client cannot be made.
     #[error(transparent)]
     Outbound(#[from] outbound::Error),
@@ -78,10 +82,14 @@ pub enum Error {
     Runtime(#[source] io::Error),
 }
 
+fn in_file(file: Option<&Path>) -> String {
+    file.map_or_else(String::new, |file| format!(" (file {})", file.display()))
+}
+
 /// A running server.
 pub struct Server {
     address: SocketAddr,
-    credentials: Credentials,
+    platform_token: SecretText,
     http: ServerHandle,
     tenants: Tenants,
     nodes: Nodes,
@@ -100,18 +108,19 @@ pub enum Role {
 }
 
 impl Server {
-    /// Opens the ledger, goes on with what is waiting, and listens. Must be called within
-    /// [`block_on`].
+    /// Opens the ledger, refuses master keys that do not fit it, goes on with what is waiting, and
+    /// listens. Must be called within [`block_on`].
     pub async fn start(settings: Settings, role: Role) -> Result<Self, Error> {
-        let credentials = keys::load_or_create(&settings)?;
+        let platform_token = keys::load_or_create_token(&settings)?;
+        let metrics = Arc::new(Metrics::new());
+        let store = open_store(&settings, &metrics).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let keys = open_keys(&settings, &store, clock.now()).await?;
         let listener = listen(settings.listen)?;
         let address = listener.local_addr().map_err(|source| Error::Listen {
             address: settings.listen,
             source,
         })?;
-        let metrics = Arc::new(Metrics::new());
-        let store = open_store(&settings, &metrics).await?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let held = Arc::new(match store.cluster() {
             Some(_) => Held::nothing(),
             None => Held::everything(),
@@ -124,7 +133,7 @@ impl Server {
             clock: &clock,
             held: &held,
         };
-        let tenants = parts.start_tenants(&credentials).await?;
+        let tenants = parts.start_tenants(keys).await?;
         let nodes = parts.start_nodes(&tenants, role).await?;
         let retention = parts.start_retention(role);
         let health = Arc::new(Beat::new(store.views(), tenants.clone()));
@@ -132,7 +141,7 @@ impl Server {
             tenants: tenants.clone(),
             views: store.views(),
             nodes: nodes.clone(),
-            platform_token: credentials.platform_token.expose().to_owned(),
+            platform_token: platform_token.expose().to_owned(),
             jwt: jwt_options(settings.jwt),
             health,
             metrics,
@@ -141,7 +150,7 @@ impl Server {
         let http = serve(api, listener).map_err(|source| Error::Listen { address, source })?;
         Ok(Self {
             address,
-            credentials,
+            platform_token,
             http,
             tenants,
             nodes,
@@ -158,7 +167,7 @@ impl Server {
 
     /// The token with every permission.
     pub fn platform_token(&self) -> &str {
-        self.credentials.platform_token.expose()
+        self.platform_token.expose()
     }
 
     /// Stops accepting, lets attempts in flight end and records them, closes the ledger. Takes the
@@ -206,7 +215,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    async fn start_tenants(&self, credentials: &Credentials) -> Result<Tenants, Error> {
+    async fn start_tenants(&self, keys: OpenKeys) -> Result<Tenants, Error> {
         let (settings, store) = (self.settings, self.store);
         let policy = Arc::new(Policy {
             allow_http: settings.allow_http,
@@ -218,14 +227,11 @@ impl Parts<'_> {
             user_agent: USER_AGENT.to_owned(),
             timeout: settings.delivery_timeout,
         })?;
-        let vault = Vault::new(&credentials.master_keys);
-        if let Some(row) = store.views().any_webhook().await? {
-            vault.open(&row.tenant_id, row.id, &row.secrets.current)?;
-        }
         let options = tenants::Options {
             ledger: store.ledger(),
             views: store.views(),
-            vault,
+            vault: keys.vault,
+            key_file: keys.file,
             sender,
             policy,
             clock: self.clock.clone(),

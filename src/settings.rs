@@ -14,7 +14,6 @@ mod secret;
 mod sources;
 mod table;
 
-pub use keys::{Credentials, load_or_create};
 pub use parse::Invalid;
 pub use secret::SecretText;
 pub use sources::{Error, Inputs, Loaded, Place, Reported, Source, load};

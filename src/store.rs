@@ -20,7 +20,7 @@ mod views;
 
 pub use commit::Commit;
 pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, verify};
-pub use engine::Waiting;
+pub use engine::{Waiting, WebhookSecrets};
 pub use erasure::{Erasure, Mark, Step};
 pub use error::Error;
 pub use ledger::{CommandError, Ledger, Load, Stream};

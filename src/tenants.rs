@@ -14,17 +14,20 @@ mod directory;
 mod erasing;
 mod error;
 mod filtering;
+mod keys;
 mod lane;
 mod live;
 mod publish;
 mod recovering;
+mod secrets;
 mod slots;
 mod steering;
 
 pub use attempt::hex;
-pub use commands::RevealedSecrets;
 pub use error::Error;
+pub use keys::{KeysRotated, MissingKey, Unfit, check_keys};
 pub use publish::{Publish, Published};
+pub use secrets::{RevealedSecrets, Rotation};
 pub use steering::Recover;
 
 use std::{
@@ -41,7 +44,7 @@ use crate::{
     nodes::{Dispatch, Held},
     outbound::Sender,
     store::{self, Cluster, Ledger, Views},
-    vault::Vault,
+    vault::{KeyFile, Vault},
 };
 
 /// What the actors work with.
@@ -52,6 +55,8 @@ pub struct Options {
     pub views: Views,
     /// Opens and seals secrets.
     pub vault: Vault,
+    /// Keeps the master keys, if the server has made them itself.
+    pub key_file: Option<Arc<dyn KeyFile>>,
     /// Makes the attempts.
     pub sender: Sender,
     /// Where deliveries may go.
@@ -98,6 +103,9 @@ pub(crate) struct Shared {
     ledger: Ledger,
     views: Views,
     vault: Vault,
+    key_file: Option<Arc<dyn KeyFile>>,
+    /// Held while master keys are rotated.
+    rotating_keys: tokio::sync::Mutex<()>,
     sender: Sender,
     policy: Arc<Policy>,
     clock: Arc<dyn Clock>,
@@ -170,6 +178,8 @@ impl Tenants {
             ledger: options.ledger,
             views: options.views,
             vault: options.vault,
+            key_file: options.key_file,
+            rotating_keys: tokio::sync::Mutex::default(),
             sender: options.sender,
             policy: options.policy,
             clock: options.clock,

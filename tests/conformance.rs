@@ -139,6 +139,7 @@ macro_rules! conforms {
                 tenants_and_tokens_come_in_pages,
                 topics_follow_the_catalogue,
                 webhooks_show_what_happened_last,
+                the_secrets_of_all_webhooks_come_in_pages,
             }
             steering {
                 what_can_be_sent_again_is_found,

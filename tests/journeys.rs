@@ -12,6 +12,8 @@ mod deleting;
 mod disabling;
 mod filters;
 mod idempotency;
+mod keys;
+mod keys_refused;
 mod main_job;
 mod operations;
 mod ordering;

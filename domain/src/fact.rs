@@ -9,6 +9,7 @@ use crate::{
     recovery::{self, Recovery},
     tenant::{self, Tenant},
     topic::{self, CustomTopic},
+    vault::{self, Vault},
     webhook::{self, Webhook},
 };
 
@@ -19,6 +20,8 @@ pub enum Fact {
     Tenant(tenant::Event),
     /// Of a custom topic.
     Topic(topic::Event),
+    /// Of the vault.
+    Vault(vault::Event),
     /// Of a webhook.
     Webhook(webhook::Event),
     /// Of a message.
@@ -93,6 +96,7 @@ macro_rules! facts {
 facts! {
     Tenant => Tenant,
     Topic => CustomTopic,
+    Vault => Vault,
     Webhook => Webhook,
     Message => Message,
     Delivery => Delivery,

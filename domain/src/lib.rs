@@ -23,4 +23,5 @@ pub mod tenant;
 pub mod topic;
 pub mod upcast;
 pub mod validation;
+pub mod vault;
 pub mod webhook;

@@ -152,7 +152,8 @@ impl cqrs_es::Aggregate for Webhook {
                 self.is_active = false;
                 self.disabled_reason = Some(reason);
             }
-            Event::SecretRotated { secret, previous } => {
+            Event::SecretRotated { secret, previous }
+            | Event::SecretsResealed { secret, previous } => {
                 self.secret = secret;
                 self.previous = previous;
             }
@@ -180,8 +181,12 @@ impl Webhook {
             Command::RotateSecret {
                 sealed,
                 grace_seconds,
+                same_as,
                 now,
-            } => Ok(vec![self.rotate(sealed, grace_seconds, now)?]),
+            } => {
+                let event = self.rotate(sealed, grace_seconds, same_as, now)?;
+                Ok(event.into_iter().collect())
+            }
             Command::Disable {
                 reason,
                 seen_version,
@@ -191,6 +196,9 @@ impl Webhook {
                     .then_some(Event::Disabled { reason })
                     .into_iter()
                     .collect())
+            }
+            Command::ResealSecrets { secrets, now } => {
+                Ok(self.reseal(&secrets, now).into_iter().collect())
             }
             Command::Delete => Ok(vec![Event::Deleted]),
         }
@@ -237,16 +245,26 @@ impl Webhook {
     }
 
     /// The secret until now joins those that are still in their grace; beyond the bound the
-    /// oldest go first.
+    /// oldest go first. An older secret that is taken back is not an old one any more, and the
+    /// present one is not rotated to itself.
     fn rotate(
         &self,
         sealed: crate::sealed::Sealed,
         grace_seconds: u64,
+        same_as: Option<u64>,
         now: DateTime<Utc>,
-    ) -> Result<Event, Error> {
+    ) -> Result<Option<Event>, Error> {
         crate::validation::check_range("grace_seconds", grace_seconds, 0..=GRACE_SECONDS_MAX)
             .map_err(|error| Error::Invalid(vec![error]))?;
-        let mut previous: Vec<PreviousSecret> = self.previous_secrets(now).cloned().collect();
+        if same_as == Some(self.secret.version) {
+            return Ok(None);
+        }
+        let is_taken_back = |previous: &PreviousSecret| same_as == Some(previous.secret.version);
+        let mut previous: Vec<PreviousSecret> = self
+            .previous_secrets(now)
+            .filter(|previous| !is_taken_back(previous))
+            .cloned()
+            .collect();
         let grace = chrono::Duration::seconds(grace_seconds.cast_signed());
         if grace_seconds > 0 {
             previous.insert(
@@ -258,13 +276,34 @@ impl Webhook {
             );
         }
         previous.truncate(PREVIOUS_SECRETS_MAX);
-        Ok(Event::SecretRotated {
+        Ok(Some(Event::SecretRotated {
             secret: SealedSecret {
                 version: self.secret.version + 1,
                 sealed,
             },
             previous,
-        })
+        }))
+    }
+
+    /// Nothing changes but how the secrets are sealed; those whose grace is over go.
+    fn reseal(&self, secrets: &[SealedSecret], now: DateTime<Utc>) -> Option<Event> {
+        let resealed = |old: &SealedSecret| {
+            let found = secrets.iter().find(|new| new.version == old.version);
+            found.unwrap_or(old).clone()
+        };
+        let secret = resealed(&self.secret);
+        let live = self.previous_secrets(now);
+        let previous: Vec<PreviousSecret> = live
+            .map(|previous| PreviousSecret {
+                secret: resealed(&previous.secret),
+                expires_at: previous.expires_at,
+            })
+            .collect();
+        let is_changed = secret != self.secret
+            || previous
+                .iter()
+                .any(|previous| !self.previous.contains(previous));
+        is_changed.then_some(Event::SecretsResealed { secret, previous })
     }
 }
 

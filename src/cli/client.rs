@@ -143,6 +143,16 @@ impl Client {
             .await
     }
 
+    /// A POST without a body, whose answer may take longer than others.
+    pub(super) async fn post_within(
+        &self,
+        timeout: Duration,
+        path: &[&str],
+    ) -> Result<Value, Error> {
+        let patient = self.http.post(self.url(path, &[])).timeout(timeout);
+        self.answer(patient).await
+    }
+
     pub(super) async fn patch(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
         self.send(Method::PATCH, self.url(path, &[]), Some(body))
             .await
@@ -171,14 +181,16 @@ impl Client {
     }
 
     async fn send(&self, method: Method, url: Url, body: Option<&Value>) -> Result<Value, Error> {
-        let mut request = self
-            .http
-            .request(method, url)
-            .bearer_auth(self.token.expose());
+        let mut request = self.http.request(method, url);
         if let Some(body) = body {
             request = request.json(body);
         }
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, Error> {
         let answer = request
+            .bearer_auth(self.token.expose())
             .send()
             .await
             .map_err(|error| self.unreachable(error))?;

@@ -109,7 +109,7 @@ fn a_report_has_each_cause_once() {
         source: cause(),
     };
     assert_eq!(with_cause.report(), "writing: the disk is full");
-    let key = keys::Error::File {
+    let key = settings::keys::Error::File {
         path: "master.key".into(),
         source: cause(),
     };

@@ -69,6 +69,7 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         post /api/admin/webhooks/{id}/test
         post /api/events
         post /api/events/batch
+        post /api/platform/keys/rotate
         post /api/platform/tenants
         post /api/platform/tenants/{tenant}/tokens
         put /api/admin/webhooks/{id}

@@ -2,10 +2,10 @@
 //! directory that the first start makes.
 
 use std::{
-    fmt, fs,
-    io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fmt, fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use base64::{
@@ -14,6 +14,8 @@ use base64::{
 };
 
 use super::{Database, SecretText, Settings};
+
+mod file;
 
 /// The shortest platform token, in characters.
 pub const TOKEN_CHARACTERS_MIN: usize = 32;
@@ -26,27 +28,32 @@ pub const MASTER_KEYS_MAX: usize = 16;
 
 const TOKEN_FILE: &str = "platform-token";
 const MASTER_KEY_FILE: &str = "master.key";
-/// Held while a file is made, so that two first starts do not make two keys.
-const LOCK_FILE: &str = "keys.lock";
-/// The longest key file that is read, in bytes.
-const FILE_BYTES_MAX: u64 = 4096;
 
-/// What the server needs to know and nobody else may: never in a log, never in `Debug`.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The token that has every permission.
-    pub platform_token: SecretText,
-    /// The keys that seal webhooks' secrets, newest first; at least one.
-    pub master_keys: Vec<[u8; MASTER_KEY_BYTES]>,
+/// A master key.
+pub type MasterKey = [u8; MASTER_KEY_BYTES];
+
+/// The keys that seal webhooks' secrets: never in a log, never in `Debug`.
+pub struct MasterKeys {
+    /// The newest first; at least one.
+    pub keys: Vec<MasterKey>,
+    /// Where they are kept; `None` if the setting gives them.
+    pub file: Option<MasterKeyFile>,
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for MasterKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials")
-            .field("platform_token", &self.platform_token)
-            .field("master_keys", &self.master_keys.len())
+        f.debug_struct("MasterKeys")
+            .field("keys", &self.keys.len())
+            .field("file", &self.file.as_ref().map(MasterKeyFile::path))
             .finish()
     }
+}
+
+/// The file with the master keys that the server has made itself.
+pub struct MasterKeyFile {
+    path: PathBuf,
+    /// What is in it, as far as this process knows.
+    known: Mutex<Vec<MasterKey>>,
 }
 
 /// Why the platform token or the master key cannot be had.
@@ -96,30 +103,138 @@ pub enum Error {
         "HOOKLEDGER_MASTER_KEY: the ledger {ledger} exists, but its master key is neither set nor in {key_file}"
     )]
     LostMasterKey {
-        /// The ledger's file.
-        ledger: PathBuf,
+        /// The ledger's file, or in what it is.
+        ledger: String,
         /// Where the key was looked for.
         key_file: PathBuf,
+    },
+    /// Somebody else has changed the master key's file since it was read.
+    #[error("{path} has changed since the server read it")]
+    Changed {
+        /// The file.
+        path: PathBuf,
     },
     /// The setting holds no master key.
     #[error("HOOKLEDGER_MASTER_KEY: {0}")]
     MasterKeySetting(#[from] InvalidMasterKey),
 }
 
-/// Takes the platform token and the master keys from their settings or from the data directory,
-/// and makes what is in neither. To be called before the ledger is opened for the first time:
-/// a ledger without its key is refused.
+/// Takes the platform token from its setting or from the data directory, and makes one if it is in
+/// neither.
 ///
-/// The data directory is created with mode 0700, the files with mode 0600.
+/// The data directory is created with mode 0700, the file with mode 0600.
 ///
 /// # Errors
-/// The directory or a file cannot be used, holds something else, or the key of an existing ledger
-/// is missing.
-pub fn load_or_create(settings: &Settings) -> Result<Credentials, Error> {
+/// The directory or the file cannot be used, or holds something else.
+pub fn load_or_create_token(settings: &Settings) -> Result<SecretText, Error> {
     create_data_dir(&settings.data_dir)?;
-    Ok(Credentials {
-        platform_token: load_or_create_token(settings)?,
-        master_keys: load_or_create_master_keys(settings)?,
+    if let Some(token) = &settings.platform_token {
+        return Ok(token.clone());
+    }
+    let path = settings.data_dir.join(TOKEN_FILE);
+    let token = file::read_or_create(&path, || {
+        format!("hlp_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+    })?;
+    checked_token(token, path)
+}
+
+/// Takes the master keys from their setting or from the data directory, which must be there, and
+/// makes one if there is none. Only a ledger that is still empty (`is_new`) may get a new key: what
+/// is sealed in another one no new key could open.
+///
+/// # Errors
+/// The file cannot be used, holds something else, or is missing although there is a ledger.
+pub fn load_or_create_master_keys(settings: &Settings, is_new: bool) -> Result<MasterKeys, Error> {
+    if let Some(keys) = &settings.master_key {
+        return Ok(MasterKeys {
+            keys: parse_master_keys(keys.expose())?,
+            file: None,
+        });
+    }
+    let path = settings.data_dir.join(MASTER_KEY_FILE);
+    if !is_new && file::read(&path)?.is_none() {
+        let ledger = match &settings.database {
+            Database::Sqlite(path) => path.display().to_string(),
+            Database::Postgres(_) => "in PostgreSQL".to_owned(),
+        };
+        return Err(Error::LostMasterKey {
+            ledger,
+            key_file: path,
+        });
+    }
+    let text = file::read_or_create(&path, || encode(&[new_master_key()]))?;
+    let keys = parse_file(&text, &path)?;
+    let file = MasterKeyFile {
+        known: Mutex::new(keys.clone()),
+        path,
+    };
+    Ok(MasterKeys {
+        keys,
+        file: Some(file),
+    })
+}
+
+impl MasterKeyFile {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts a new key before the present one. If there are several already, because an earlier
+    /// rotation has not ended, it goes on with them. Gives all of them, the newest first; they are
+    /// on disk then.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], or the file cannot be read or written. No key of it is lost.
+    pub fn begin_rotation(&self) -> Result<Vec<MasterKey>, Error> {
+        self.change(|keys| {
+            if keys.len() == 1 {
+                keys.insert(0, new_master_key());
+            }
+        })
+    }
+
+    /// Keeps the newest key only, and gives it.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], or the file cannot be read or written. The newest key is not lost.
+    pub fn end_rotation(&self) -> Result<Vec<MasterKey>, Error> {
+        self.change(|keys| keys.truncate(1))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<MasterKey>)) -> Result<Vec<MasterKey>, Error> {
+        let _held_until_return = file::lock_beside(&self.path)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = || Error::Changed {
+            path: self.path.clone(),
+        };
+        let text = file::read(&self.path)?.ok_or_else(changed)?;
+        if parse_file(&text, &self.path)? != *known {
+            return Err(changed());
+        }
+        let mut keys = known.clone();
+        change(&mut keys);
+        if keys != *known {
+            file::write(&self.path, &encode(&keys))?;
+        }
+        (*known).clone_from(&keys);
+        Ok(keys)
+    }
+}
+
+fn new_master_key() -> MasterKey {
+    rand::random()
+}
+
+fn encode(keys: &[MasterKey]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| STANDARD.encode(key)).collect();
+    keys.join(",")
+}
+
+fn parse_file(text: &SecretText, path: &Path) -> Result<Vec<MasterKey>, Error> {
+    parse_master_keys(text.expose()).map_err(|source| Error::MasterKey {
+        path: path.to_owned(),
+        source,
     })
 }
 
@@ -133,7 +248,7 @@ pub fn existing_platform_token(settings: &Settings) -> Result<Option<SecretText>
         return Ok(Some(token.clone()));
     }
     let path = settings.data_dir.join(TOKEN_FILE);
-    read_key_file(&path)?
+    file::read(&path)?
         .map(|token| checked_token(token, path))
         .transpose()
 }
@@ -143,42 +258,11 @@ pub fn platform_token_file(settings: &Settings) -> PathBuf {
     settings.data_dir.join(TOKEN_FILE)
 }
 
-fn load_or_create_token(settings: &Settings) -> Result<SecretText, Error> {
-    if let Some(token) = &settings.platform_token {
-        return Ok(token.clone());
-    }
-    let path = settings.data_dir.join(TOKEN_FILE);
-    let token = read_or_create(&path, || {
-        format!("hlp_{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
-    })?;
-    checked_token(token, path)
-}
-
 fn checked_token(token: SecretText, path: PathBuf) -> Result<SecretText, Error> {
     match check_token(token.expose()) {
         Ok(()) => Ok(token),
         Err(source) => Err(Error::Token { path, source }),
     }
-}
-
-fn load_or_create_master_keys(settings: &Settings) -> Result<Vec<[u8; MASTER_KEY_BYTES]>, Error> {
-    if let Some(keys) = &settings.master_key {
-        return Ok(parse_master_keys(keys.expose())?);
-    }
-    let path = settings.data_dir.join(MASTER_KEY_FILE);
-    if let Database::Sqlite(ledger) = &settings.database
-        && !path.exists()
-        && fs::metadata(ledger).is_ok_and(|ledger| ledger.len() > 0)
-    {
-        return Err(Error::LostMasterKey {
-            ledger: ledger.clone(),
-            key_file: path,
-        });
-    }
-    let keys = read_or_create(&path, || {
-        STANDARD.encode(rand::random::<[u8; MASTER_KEY_BYTES]>())
-    })?;
-    parse_master_keys(keys.expose()).map_err(|source| Error::MasterKey { path, source })
 }
 
 /// Why a text is no platform token.
@@ -231,16 +315,14 @@ pub enum InvalidMasterKey {
     },
 }
 
-pub(super) fn parse_master_keys(
-    text: &str,
-) -> Result<Vec<[u8; MASTER_KEY_BYTES]>, InvalidMasterKey> {
+pub(super) fn parse_master_keys(text: &str) -> Result<Vec<MasterKey>, InvalidMasterKey> {
     let count = text.split(',').count();
     if count > MASTER_KEYS_MAX {
         return Err(InvalidMasterKey::TooMany { count });
     }
     let mut keys = Vec::with_capacity(count);
     for (number, key) in (1..).zip(text.split(',')) {
-        let key: [u8; MASTER_KEY_BYTES] = STANDARD
+        let key: MasterKey = STANDARD
             .decode(key.trim())
             .ok()
             .and_then(|bytes| bytes.try_into().ok())
@@ -262,81 +344,6 @@ fn create_data_dir(path: &Path) -> Result<(), Error> {
             path: path.to_owned(),
             source,
         })
-}
-
-fn read_or_create(path: &Path, make: impl FnOnce() -> String) -> Result<SecretText, Error> {
-    let failed = |source| Error::File {
-        path: path.to_owned(),
-        source,
-    };
-    let _held_until_return = lock_beside(path).map_err(failed)?;
-    if let Some(text) = read_key_file(path)? {
-        return Ok(text);
-    }
-    let text = make();
-    write_key_file(path, &text).map_err(failed)?;
-    Ok(SecretText::from(text))
-}
-
-fn lock_beside(path: &Path) -> io::Result<fs::File> {
-    let lock = fs::File::options()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path.with_file_name(LOCK_FILE))?;
-    lock.lock()?;
-    Ok(lock)
-}
-
-fn read_key_file(path: &Path) -> Result<Option<SecretText>, Error> {
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => {
-            return Err(Error::File {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    };
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|source| Error::File {
-            path: path.to_owned(),
-            source,
-        })?;
-    let is_short = bytes.len() as u64 <= FILE_BYTES_MAX;
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|_| is_short)
-        .map(|text| Some(SecretText::from(text.trim())))
-        .ok_or_else(|| Error::NoKeyFile {
-            path: path.to_owned(),
-        })
-}
-
-/// Writes beside the file, then renames: a power cut leaves the whole key or none, never a part
-/// of one, and a key that was used once is on the disk.
-fn write_key_file(path: &Path, text: &str) -> io::Result<()> {
-    let unfinished = path.with_extension("unfinished");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = fs::File::options()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.write_all(b"\n")?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    match path.parent() {
-        Some(directory) => fs::File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use hookledger_domain::{
 };
 use hookledger_projections::{
     query::{AttemptFilter, DeliveryFilter, Page, Rows},
-    rows::{DeliveryRow, RecoveryRow, TenantRow, TokenRow, TopicRow, WebhookRow},
+    rows::{DeliveryRow, RecoveryRow, Secrets, TenantRow, TokenRow, TopicRow, WebhookRow},
 };
 
 use super::{
@@ -89,6 +89,17 @@ pub(super) trait Agenda: Send + Sync + 'static {
     ) -> Result<Vec<RecoveryRow>, Error>;
 }
 
+/// The secrets of a webhook that is not deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSecrets {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// Which webhook.
+    pub webhook_id: WebhookId,
+    /// Its secrets, sealed.
+    pub secrets: Secrets,
+}
+
 /// What a database must be able to do. Everything above it is the same for all engines.
 #[async_trait]
 pub(super) trait Engine: Agenda {
@@ -135,7 +146,11 @@ pub(super) trait Engine: Agenda {
     ) -> Result<Rows<TokenRow, TokenId>, Error>;
     async fn topics(&self) -> Result<Vec<TopicRow>, Error>;
     async fn webhook(&self, tenant: &TenantId, id: WebhookId) -> Result<Option<WebhookRow>, Error>;
-    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error>;
+    async fn webhook_secrets(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+        limit: u32,
+    ) -> Result<Vec<WebhookSecrets>, Error>;
     async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>, Error>;
     async fn message(&self, tenant: &TenantId, id: MessageId) -> Result<Option<Message>, Error>;
     async fn message_by_key(&self, tenant: &TenantId, key: &str) -> Result<Option<Message>, Error>;

@@ -14,7 +14,7 @@ use hookledger_projections::{
     },
 };
 
-use super::{Error, Waiting, engine::Engine, stats::Turns};
+use super::{Error, Waiting, WebhookSecrets, engine::Engine, stats::Turns};
 
 /// How many bytes of bodies a page of messages or of events holds at most, beyond one body.
 pub(super) const PAGE_BODY_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -74,8 +74,6 @@ queries! {
     topics() -> Vec<TopicRow>;
     /// A webhook, also a deleted one.
     webhook(tenant: &TenantId, id: WebhookId) -> Option<WebhookRow>;
-    /// Some webhook of some tenant: to try a master key on.
-    any_webhook() -> Option<WebhookRow>;
     /// All webhooks of a tenant that are not deleted, the newest first.
     webhooks(tenant: &TenantId) -> Vec<WebhookRow>;
     /// A message.
@@ -123,6 +121,16 @@ impl Views {
         after: Option<(&TenantId, WebhookId)>,
     ) -> Result<Option<Waiting>, Error> {
         self.engine.next_waiting(after).await
+    }
+
+    /// The secrets of all webhooks that are not deleted, whoever's they are: those after `after` in
+    /// the order of tenants and webhooks, at most `limit`. There are none only at the end.
+    pub async fn webhook_secrets(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+        limit: u32,
+    ) -> Result<Vec<WebhookSecrets>, Error> {
+        self.engine.webhook_secrets(after, limit).await
     }
 
     /// The webhooks of one tenant that have something to be sent.

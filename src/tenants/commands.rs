@@ -7,28 +7,18 @@ use hookledger_domain::{
     actor::Origin,
     ids::{TokenId, WebhookId},
     permission::Role,
-    sealed::Sealed,
     signature::Secret,
     target,
     tenant::{self, IssuedToken, Tenant, TenantId},
     topic::{self, CustomTopic, Topic},
     validation::FieldError,
-    webhook::{self, Changes, SealedSecret, Webhook},
+    webhook::{self, Changes, Webhook},
 };
 use hookledger_projections::rows::{TenantRow, TokenRow, WebhookRow};
 use sha2::{Digest, Sha256};
 
 use super::{Error, Tenants, hex};
-use crate::{store::Stream, vault::Place};
-
-/// The secrets of a webhook in the open.
-#[derive(Debug)]
-pub struct RevealedSecrets {
-    /// What it signs with.
-    pub secret: Secret,
-    /// The older ones that are still valid, the newest first, each with its end.
-    pub previous: Vec<(Secret, DateTime<Utc>)>,
-}
+use crate::vault::{Place, Sealing};
 
 /// Webhooks.
 impl Tenants {
@@ -47,13 +37,18 @@ impl Tenants {
         self.check_target(&changes).await?;
         let id = shared.ids.webhook(shared.clock.now());
         let secret = Secret::from_bytes(&crate::entropy::secret_bytes());
-        let sealed = self.seal(tenant, id, 1, &secret)?;
+        let place = Place {
+            tenant,
+            webhook: id,
+            version: 1,
+        };
+        let sealing = shared.vault.begin().await;
         let command = webhook::Command::Register {
             tenant_id: tenant.clone(),
             changes,
-            secret: sealed,
+            secret: sealing.seal(&secret, place)?,
         };
-        self.execute_webhook(tenant, id, command, None, origin)
+        self.execute_webhook(tenant, id, command, None, origin, Some(sealing))
             .await?;
         Ok((self.webhook_row(tenant, id).await?, secret))
     }
@@ -70,7 +65,7 @@ impl Tenants {
         self.check_owner(tenant, id).await?;
         self.check_target(&changes).await?;
         let command = webhook::Command::Change { changes };
-        self.execute_webhook(tenant, id, command, expected_version, origin)
+        self.execute_webhook(tenant, id, command, expected_version, origin, None)
             .await?;
         self.webhook_row(tenant, id).await
     }
@@ -86,62 +81,9 @@ impl Tenants {
     ) -> Result<(), Error> {
         self.check_owner(tenant, id).await?;
         let command = webhook::Command::Delete;
-        self.execute_webhook(tenant, id, command, expected_version, origin)
+        self.execute_webhook(tenant, id, command, expected_version, origin, None)
             .await?;
         Ok(())
-    }
-
-    /// Signs with a new secret from now on: `own`, or one made here.
-    pub async fn rotate_secret(
-        &self,
-        tenant: &TenantId,
-        id: WebhookId,
-        grace_seconds: u64,
-        own: Option<Secret>,
-        origin: Origin,
-    ) -> Result<RevealedSecrets, Error> {
-        self.check_owner(tenant, id).await?;
-        let stream: Stream<Webhook> = self.shared.ledger.load(&id.to_string()).await?;
-        let secret = own.unwrap_or_else(|| Secret::from_bytes(&crate::entropy::secret_bytes()));
-        let sealed = self.seal(tenant, id, stream.state.secret().version + 1, &secret)?;
-        let command = webhook::Command::RotateSecret {
-            sealed,
-            grace_seconds,
-            now: self.shared.clock.now(),
-        };
-        // The sealed secret is bound to its number, so nobody may rotate in between.
-        self.execute_webhook(tenant, id, command, Some(stream.sequence), origin)
-            .await
-            .map_err(|error| match error {
-                Error::PreconditionFailed => Error::conflict(
-                    "conflict",
-                    "the webhook was changed at the same time; try again",
-                ),
-                other => other,
-            })?;
-        self.reveal_secrets(tenant, id).await
-    }
-
-    /// The secrets of a webhook in the open.
-    pub async fn reveal_secrets(
-        &self,
-        tenant: &TenantId,
-        id: WebhookId,
-    ) -> Result<RevealedSecrets, Error> {
-        let row = self.webhook_row(tenant, id).await?;
-        let now = self.shared.clock.now();
-        let open = |secret: &SealedSecret| self.shared.vault.open(tenant, id, secret);
-        let previous = row
-            .secrets
-            .previous
-            .iter()
-            .filter(|previous| previous.expires_at > now)
-            .map(|previous| Ok((open(&previous.secret)?, previous.expires_at)))
-            .collect::<Result<_, Error>>()?;
-        Ok(RevealedSecrets {
-            secret: open(&row.secrets.current)?,
-            previous,
-        })
     }
 
     pub(super) async fn webhook_row(
@@ -173,23 +115,8 @@ impl Tenants {
     }
 
     /// An id of another tenant is answered like one that does not exist.
-    async fn check_owner(&self, tenant: &TenantId, id: WebhookId) -> Result<(), Error> {
+    pub(super) async fn check_owner(&self, tenant: &TenantId, id: WebhookId) -> Result<(), Error> {
         self.webhook_row(tenant, id).await.map(drop)
-    }
-
-    fn seal(
-        &self,
-        tenant: &TenantId,
-        webhook: WebhookId,
-        version: u64,
-        secret: &Secret,
-    ) -> Result<Sealed, Error> {
-        let place = Place {
-            tenant,
-            webhook,
-            version,
-        };
-        Ok(self.shared.vault.seal(secret, place)?)
     }
 
     async fn execute_webhook(
@@ -199,6 +126,7 @@ impl Tenants {
         command: webhook::Command,
         expected: Option<u64>,
         origin: Origin,
+        sealing: Option<Sealing>,
     ) -> Result<(), Error> {
         let this = self.clone();
         let tenant = tenant.clone();
@@ -209,6 +137,7 @@ impl Tenants {
                 .ledger
                 .execute::<Webhook>(&id.to_string(), command, &rules, expected, &origin)
                 .await?;
+            drop(sealing);
             this.directory.reload(&tenant).await;
             Ok(())
         })

@@ -122,9 +122,21 @@ impl Directory {
     /// meanwhile is decided anew if it was decided by what is over: the store sees to that.
     pub(super) async fn reload(&self, tenant: &TenantId) {
         let (reply, reloaded) = oneshot::channel();
-        if !self.tell_of_change(tenant, Some(reply)) {
-            return;
+        if self.tell_of_change(tenant, Some(reply)) {
+            Self::wait_until_read(tenant, reloaded).await;
         }
+    }
+
+    /// The same for a change after which no more is to be sent than before it: an actor that is not
+    /// there is not started.
+    pub(super) async fn refresh(&self, tenant: &TenantId) {
+        let (reply, reloaded) = oneshot::channel();
+        if self.tell_seated(tenant, Some(reply)) {
+            Self::wait_until_read(tenant, reloaded).await;
+        }
+    }
+
+    async fn wait_until_read(tenant: &TenantId, reloaded: oneshot::Receiver<Result<(), Error>>) {
         let result = match tokio::time::timeout(ANSWER_TIMEOUT, reloaded).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) | Err(_) => Err(Error::Unavailable),
@@ -167,6 +179,20 @@ impl Directory {
         if self.is_held(tenant) {
             self.seat(&mut self.seats(), tenant).tell(Recover);
         }
+    }
+
+    /// Tells the tenant's actor that something has changed, if there is one. Returns whether.
+    fn tell_seated(
+        &self,
+        tenant: &TenantId,
+        reply: Option<oneshot::Sender<Result<(), Error>>>,
+    ) -> bool {
+        let seats = self.seats();
+        let seat = seats.by_tenant.get(tenant);
+        if let Some(seat) = seat {
+            seat.tell(Reload { reply });
+        }
+        seat.is_some()
     }
 
     fn is_held(&self, tenant: &TenantId) -> bool {

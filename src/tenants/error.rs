@@ -88,6 +88,24 @@ impl From<vault::Error> for Error {
     }
 }
 
+impl From<vault::KeyFileError> for Error {
+    fn from(error: vault::KeyFileError) -> Self {
+        match error {
+            vault::KeyFileError::Changed(_) => {
+                tracing::error!(%error, "the master keys are not rotated");
+                Self::conflict(
+                    "key_file_changed",
+                    "the file with the master key has changed since the server read it; restart first",
+                )
+            }
+            vault::KeyFileError::Io { .. } => {
+                tracing::error!(%error, "the master keys cannot be kept");
+                Self::Internal
+            }
+        }
+    }
+}
+
 impl From<webhook::Error> for Error {
     fn from(error: webhook::Error) -> Self {
         match error {

@@ -3,14 +3,16 @@
 
 use std::fmt::Debug;
 
-use hookledger::store::{Commit, LoggedAttempt, Store};
+use hookledger::store::{Commit, LoggedAttempt, Store, WebhookSecrets};
 use hookledger_domain::{
+    actor::Origin,
     delivery::Status,
     ids::{AttemptId, DeliveryId, Sequence, TokenId, WebhookId},
     permission::Role,
     sealed::Sealed,
     tenant::{self, IssuedToken},
     topic::{self, Topic},
+    vault,
     webhook::{self, Config, PreviousSecret, SealedSecret},
 };
 use hookledger_projections::{
@@ -419,6 +421,11 @@ fn secret(version: u64) -> SealedSecret {
     SealedSecret { version, sealed }
 }
 
+fn resealed(version: u64) -> SealedSecret {
+    let sealed = Sealed::from_text(format!("n.{version}"));
+    SealedSecret { version, sealed }
+}
+
 fn config(name: &str) -> Config {
     Config {
         name: name.to_owned(),
@@ -461,6 +468,14 @@ pub(super) async fn webhooks_show_what_happened_last<E: Engine>() {
         }
         .into(),
         webhook::Event::Activated.into(),
+        webhook::Event::SecretsResealed {
+            secret: resealed(2),
+            previous: vec![PreviousSecret {
+                secret: resealed(1),
+                ..previous[0].clone()
+            }],
+        }
+        .into(),
     ];
     append(&store, &acme, webhook_id(1), facts).await;
     append(&store, &acme, webhook_id(2), [registered(&acme)]).await;
@@ -491,11 +506,14 @@ pub(super) async fn webhooks_show_what_happened_last<E: Engine>() {
         id: webhook_id(1),
         config: config("second"),
         secrets: Secrets {
-            current: secret(2),
-            previous,
+            current: resealed(2),
+            previous: vec![PreviousSecret {
+                secret: resealed(1),
+                ..previous[0].clone()
+            }],
         },
-        updated_at: at(4000),
-        version: 5,
+        updated_at: at(5000),
+        version: 6,
         ..newest.clone()
     };
     let deleted = WebhookRow {
@@ -526,6 +544,50 @@ pub(super) async fn webhooks_show_what_happened_last<E: Engine>() {
         None
     );
     assert_eq!(views.webhooks(&super::tenant("other")).await.unwrap(), []);
+    store.close().await;
+}
+
+pub(super) async fn the_secrets_of_all_webhooks_come_in_pages<E: Engine>() {
+    let (_engine, store) = open::<E>().await;
+    let views = store.views();
+    assert_eq!(views.webhook_secrets(None, 10).await.unwrap(), []);
+    let mut expected = Vec::new();
+    // Neither the tenants nor the webhooks come in their order.
+    for (tenant, number) in [("b", 3), ("a", 5), ("b", 1), ("a", 4), ("c-1", 2), ("c", 6)] {
+        let tenant_id = super::tenant(tenant);
+        append(
+            &store,
+            &tenant_id,
+            webhook_id(number),
+            [registered(&tenant_id)],
+        )
+        .await;
+        expected.push(WebhookSecrets {
+            tenant_id,
+            webhook_id: webhook_id(number),
+            secrets: Secrets {
+                current: secret(1),
+                previous: Vec::new(),
+            },
+        });
+    }
+    let gone = super::tenant("b");
+    let deleted = [registered(&gone), webhook::Event::Deleted.into()];
+    append(&store, &gone, webhook_id(7), deleted).await;
+    expected.sort_by_key(|row| (row.tenant_id.clone(), row.webhook_id));
+    for limit in [1, 2, 3, 6, 7] {
+        let (mut found, mut after): (Vec<WebhookSecrets>, _) = (Vec::new(), None);
+        loop {
+            let page = views.webhook_secrets(after, limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            found.extend(page.iter().cloned());
+            if page.is_empty() {
+                break;
+            }
+            after = found.last().map(|last| (&last.tenant_id, last.webhook_id));
+        }
+        assert_eq!(found, expected, "in pages of {limit}");
+    }
     store.close().await;
 }
 
@@ -570,4 +632,13 @@ pub(super) async fn a_little_of_everything(store: &Store) {
         [topic::Event::Defined { description }.into()],
     )
     .await;
+    let of_nobody = Origin {
+        tenant: None,
+        ..origin(&acme)
+    };
+    let mut commit = Commit::new(&of_nobody, at(0));
+    let key_id = "k".to_owned();
+    let adopted = vault::Event::KeyAdopted { key_id }.into();
+    commit.push(vault::ID, 1, &adopted).unwrap();
+    store.ledger().commit(commit).await.unwrap();
 }

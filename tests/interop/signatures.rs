@@ -10,13 +10,33 @@ use tempfile::TempDir;
 use super::{beside, has, parts};
 use crate::support::{App, Receiver, Request, Tenant, succeed};
 
-/// Requests as they arrived, and with which secrets.
+/// Requests as they arrived.
 struct Arrived {
     directory: TempDir,
-    requests: Vec<Arc<Request>>,
+    /// Every request with each secret that it must verify with.
+    pairs: Vec<Pair>,
+}
+
+struct Pair {
+    request: Arc<Request>,
     secret: String,
-    /// The secret until the rotation, which the last request still carries signatures of.
-    previous: String,
+    /// The header with the signature in GitHub's way; the two newest secrets have one.
+    github: Option<&'static str>,
+}
+
+/// Headers in GitHub's way, that of the newest secret first.
+const GITHUB: [&str; 2] = ["x-webhook-signature", "x-webhook-signature-previous"];
+/// How often the secret is rotated within a grace.
+const ROTATIONS: usize = 3;
+
+/// A request with each of the secrets that were valid when it was sent, the newest first.
+fn pairs<'a>(request: &Arc<Request>, secrets: &'a [String]) -> impl Iterator<Item = Pair> + 'a {
+    let request = request.clone();
+    secrets.iter().enumerate().map(move |(place, secret)| Pair {
+        request: request.clone(),
+        secret: secret.clone(),
+        github: GITHUB.get(place).copied(),
+    })
 }
 
 async fn publish(tenant: &Tenant, data: &str) {
@@ -28,7 +48,7 @@ async fn publish(tenant: &Tenant, data: &str) {
         .expect(202);
 }
 
-/// Lets the real server send messages of many shapes, the last one after a rotation.
+/// Lets the real server send messages of many shapes, and one after each of several rotations.
 async fn arrived() -> Arrived {
     let (app, receiver) = (App::start().await, Receiver::start().await);
     let tenant = app.tenant("acme").await;
@@ -45,65 +65,55 @@ async fn arrived() -> Arrived {
         publish(&tenant, data).await;
         receiver.arrived("/hooks", index + 1).await;
     }
+    let mut secrets = vec![webhook.secret.clone()];
+    let arrived = receiver.requests_at("/hooks");
+    let mut pairs: Vec<Pair> = arrived
+        .iter()
+        .flat_map(|request| pairs(request, &secrets))
+        .collect();
     let path = format!("/api/admin/webhooks/{}/secret/rotate", webhook.id);
-    let rotated = tenant
-        .api
-        .post(&path, json!({"grace_seconds": 600}))
-        .await
-        .expect(200);
-    publish(&tenant, "{}").await;
+    for round in 1..=ROTATIONS {
+        let grace = json!({"grace_seconds": 600});
+        let rotated = tenant.api.post(&path, grace).await.expect(200);
+        secrets.insert(0, rotated["secret"].as_str().unwrap().to_owned());
+        publish(&tenant, "{}").await;
+        let arrived = receiver.arrived("/hooks", shapes.len() + round).await;
+        pairs.extend(self::pairs(&arrived[arrived.len() - 1], &secrets));
+    }
     Arrived {
         directory: TempDir::new().unwrap(),
-        requests: receiver.arrived("/hooks", shapes.len() + 1).await,
-        secret: rotated["secret"].as_str().unwrap().to_owned(),
-        previous: webhook.secret,
+        pairs,
     }
 }
 
-impl Arrived {
-    /// The last request, which is signed with two secrets.
-    fn last(&self) -> &Request {
-        self.requests.last().unwrap()
+impl Pair {
+    fn github_signature(&self) -> Option<&str> {
+        self.github.map(|header| self.request.header(header))
     }
 
-    /// Every request with each secret that it must verify with.
-    fn pairs(&self) -> impl Iterator<Item = (&Request, &str)> {
-        let with_previous = self
-            .requests
-            .iter()
-            .map(|request| (request.as_ref(), self.previous.as_str()));
-        with_previous.chain([(self.last(), self.secret.as_str())])
-    }
-
-    /// A file that the verifying scripts read.
-    fn file(&self) -> PathBuf {
-        let requests: Vec<Value> = self
-            .pairs()
-            .map(|(request, secret)| self.describe(request, secret))
-            .collect();
-        let path = self.directory.path().join("requests.json");
-        fs::write(&path, Value::from(requests).to_string()).unwrap();
-        path
-    }
-
-    fn describe(&self, request: &Request, secret: &str) -> Value {
-        let is_rotated = request.has("x-webhook-signature-previous") && secret == self.previous;
-        let github = if is_rotated {
-            "x-webhook-signature-previous"
-        } else {
-            "x-webhook-signature"
-        };
-        let headers: serde_json::Map<String, Value> = request
+    fn describe(&self) -> Value {
+        let headers: serde_json::Map<String, Value> = self
+            .request
             .headers
             .iter()
             .map(|(name, value)| (name.clone(), value.clone().into()))
             .collect();
         json!({
-            "secret": secret,
-            "body_base64": BASE64.encode(&request.body),
+            "secret": self.secret,
+            "body_base64": BASE64.encode(&self.request.body),
             "headers": headers,
-            "github_signature": request.header(github),
+            "github_signature": self.github_signature(),
         })
+    }
+}
+
+impl Arrived {
+    /// A file that the verifying scripts read.
+    fn file(&self) -> PathBuf {
+        let requests: Vec<Value> = self.pairs.iter().map(Pair::describe).collect();
+        let path = self.directory.path().join("requests.json");
+        fs::write(&path, Value::from(requests).to_string()).unwrap();
+        path
     }
 }
 
@@ -126,7 +136,7 @@ async fn signatures_verify_in_javascript() {
         .arg(arrived.file())
         .current_dir(parts())
         .stdin(script);
-    check_count(&succeed(&mut command).stdout, arrived.pairs().count());
+    check_count(&succeed(&mut command).stdout, arrived.pairs.len());
 }
 
 #[tokio::test]
@@ -138,7 +148,7 @@ async fn signatures_verify_in_python() {
     let arrived = arrived().await;
     let mut command = Command::new(&python);
     command.arg(beside("verify.py")).arg(arrived.file());
-    check_count(&succeed(&mut command).stdout, arrived.pairs().count());
+    check_count(&succeed(&mut command).stdout, arrived.pairs.len());
 }
 
 /// The scripts say how many requests they have verified.
@@ -155,10 +165,12 @@ async fn signatures_verify_with_openssl() {
         return;
     }
     let arrived = arrived().await;
-    for (request, secret) in arrived.pairs() {
-        let github = arrived.describe(request, secret)["github_signature"].clone();
-        let hex = digest(&arrived, &["-hmac", secret], &request.body);
-        assert_eq!(github, format!("sha256={hex}"));
+    for pair in &arrived.pairs {
+        let (request, secret) = (&pair.request, &pair.secret);
+        if let Some(github) = pair.github_signature() {
+            let hex = digest(&arrived, &["-hmac", secret], &request.body);
+            assert_eq!(github, format!("sha256={hex}"));
+        }
 
         let key = BASE64
             .decode(secret.strip_prefix("whsec_").unwrap())

@@ -12,9 +12,12 @@ for (const { secret, body_base64, headers, github_signature } of requests) {
   const changed = body.replace("ticket", "tocket");
   assert.notEqual(changed, body);
 
-  assert.equal(await verify(secret, body, github_signature), true, "octokit");
-  assert.equal(await verify(secret, changed, github_signature), false, "octokit: another body");
-  assert.equal(await verify(other, body, github_signature), false, "octokit: another secret");
+  // Only the two newest secrets sign in GitHub's way.
+  if (github_signature !== null) {
+    assert.equal(await verify(secret, body, github_signature), true, "octokit");
+    assert.equal(await verify(secret, changed, github_signature), false, "octokit: another body");
+    assert.equal(await verify(other, body, github_signature), false, "octokit: another secret");
+  }
 
   assert.equal(new Webhook(secret).verify(body, headers).event, "ticket.updated");
   assert.throws(() => new Webhook(secret).verify(changed, headers));

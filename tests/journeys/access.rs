@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 54] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 55] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -113,6 +113,7 @@ const ROUTES: [(&str, &str, Who, &str, u16); 54] = [
     ("GET", "/api/events", READS, "", 200),
     ("GET", "/api/events/{message}", READS, "", 200),
     ("GET", "/api/platform/nodes", Platform, "", 200),
+    ("POST", "/api/platform/keys/rotate", Platform, "", 200),
     ("GET", "/api/platform/tenants", Platform, "", 200),
     ("POST", "/api/platform/tenants", Platform, "{}", 422),
     ("GET", "/api/platform/tenants/{tenant}", Platform, "", 200),

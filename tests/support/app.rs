@@ -5,12 +5,13 @@ use std::{
     fs::{File, OpenOptions},
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, RwLock},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
 
 use super::{Api, DEADLINE, Database, Server, Tenant, eventually, succeed};
@@ -79,11 +80,7 @@ impl App {
 
     /// The same on a database that is there already.
     pub(crate) async fn on_database(database: &Arc<Database>, settings: &[(&str, &str)]) -> Self {
-        let url = database.url();
-        let own = [("DATABASE_URL", url.as_str()), ("MASTER_KEY", MASTER_KEY)];
-        let all = SETTINGS.iter().chain(&own).chain(settings);
-        let all = changed(Settings::new(), all);
-        Self::launch(Some(database.clone()), all).await
+        Self::launch(Some(database.clone()), settings_on(database, settings)).await
     }
 
     /// Starts a further process on the same database, with the same settings but for these.
@@ -93,19 +90,34 @@ impl App {
         Self::launch(database, changed(self.settings.clone(), settings)).await
     }
 
+    /// Starts a process on a database, and waits until it is ready or has ended; gives its exit
+    /// status, then.
+    pub(crate) async fn try_on_database(
+        database: &Arc<Database>,
+        settings: &[(&str, &str)],
+    ) -> (Self, Option<ExitStatus>) {
+        let mut app = Self::begin(Some(database.clone()), settings_on(database, settings));
+        let ended = app.until_ready(0).await;
+        (app, ended)
+    }
+
     async fn launch(database: Option<Arc<Database>>, settings: Settings) -> Self {
+        let mut app = Self::begin(database, settings);
+        app.await_ready(0).await;
+        app
+    }
+
+    fn begin(database: Option<Arc<Database>>, settings: Settings) -> Self {
         let directory = TempDir::new().unwrap();
         let child = launch(directory.path(), &settings);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut app = Self {
+        Self {
             directory,
             database,
             settings,
             address: Arc::new(RwLock::new(nowhere)),
             child,
-        };
-        app.await_ready(0).await;
-        app
+        }
     }
 
     /// Whether the ledger is in PostgreSQL, not in a file: for what is true of one of them only.
@@ -244,14 +256,59 @@ impl App {
         (output.status, String::from_utf8(output.stderr).unwrap())
     }
 
+    /// Runs a command of the program beside the server, with the same settings and data directory.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = with_settings(self.directory.path(), &self.settings);
+        command.args(arguments);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        tokio::time::timeout(DEADLINE, output)
+            .await
+            .expect("it ends")
+            .unwrap()
+    }
+
+    /// The one value that a question past the server gives, as text.
+    pub(crate) async fn ask(&self, sql: &str) -> String {
+        if let Some(database) = &self.database {
+            return database.ask(sql);
+        }
+        let mut connection = self.open_file().await;
+        let value: Option<String> = sqlx::query_scalar(sql)
+            .fetch_optional(&mut connection)
+            .await
+            .unwrap();
+        value.unwrap_or_default()
+    }
+
+    /// Changes what is in the file past the server, which must not run.
+    pub(crate) async fn tamper(&self, sql: &str) -> u64 {
+        let mut connection = self.open_file().await;
+        let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        done.rows_affected()
+    }
+
+    async fn open_file(&self) -> SqliteConnection {
+        let file = self.data_dir().join("hookledger.db");
+        let options = SqliteConnectOptions::new().filename(file);
+        options.connect().await.unwrap()
+    }
+
     async fn await_ready(&mut self, logged: usize) {
+        if let Some(status) = self.until_ready(logged).await {
+            panic!("the server ended at once: {status}");
+        }
+    }
+
+    /// Waits until it is ready, or has ended by itself: then this gives its exit status.
+    async fn until_ready(&mut self, logged: usize) -> Option<ExitStatus> {
         let started = Instant::now();
         let address = loop {
             if let Some(address) = listening(self.log().get(logged..).unwrap_or_default()) {
                 break address;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("the server ended at once: {status}");
+                return Some(status);
             }
             assert!(started.elapsed() < DEADLINE, "the server does not listen");
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -263,6 +320,7 @@ impl App {
             (answer.status == 200).then_some(())
         })
         .await;
+        None
     }
 }
 
@@ -292,6 +350,12 @@ fn changed<'a>(
         settings.push(((*name).to_owned(), (*value).to_owned()));
     }
     settings
+}
+
+fn settings_on(database: &Database, settings: &[(&str, &str)]) -> Settings {
+    let url = database.url();
+    let own = [("DATABASE_URL", url.as_str()), ("MASTER_KEY", MASTER_KEY)];
+    changed(Settings::new(), SETTINGS.iter().chain(&own).chain(settings))
 }
 
 fn data_dir(directory: &Path) -> PathBuf {
@@ -325,9 +389,14 @@ pub(crate) fn hookledger() -> Command {
 }
 
 fn command(directory: &Path, settings: &[(String, String)]) -> Command {
+    let mut command = with_settings(directory, settings);
+    command.arg("serve");
+    command
+}
+
+fn with_settings(directory: &Path, settings: &[(String, String)]) -> Command {
     let mut command = hookledger();
     command
-        .arg("serve")
         .current_dir(directory)
         .stdin(Stdio::null())
         .env("HOOKLEDGER_DATA_DIR", data_dir(directory));

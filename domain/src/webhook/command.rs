@@ -1,6 +1,6 @@
 use chrono::{DateTime, Utc};
 
-use super::{Changes, DisableReason};
+use super::{Changes, DisableReason, SealedSecret};
 use crate::{sealed::Sealed, tenant::TenantId, validation::FieldError};
 
 /// What may be asked of a webhook.
@@ -26,6 +26,16 @@ pub enum Command {
         sealed: Sealed,
         /// How long the secret until now stays valid.
         grace_seconds: u64,
+        /// The number of its secret that the new one is the same as, if there is one that is still
+        /// valid: secrets are sealed, so the webhook cannot see that itself.
+        same_as: Option<u64>,
+        /// The present moment.
+        now: DateTime<Utc>,
+    },
+    /// Keep the secrets as they are, sealed anew.
+    ResealSecrets {
+        /// The secrets by their numbers. One that is not among them stays sealed as it is.
+        secrets: Vec<SealedSecret>,
         /// The present moment.
         now: DateTime<Utc>,
     },

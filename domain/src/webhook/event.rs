@@ -40,6 +40,13 @@ pub enum Event {
         /// The older ones that stay valid for a while, the newest first.
         previous: Vec<PreviousSecret>,
     },
+    /// It signs with the same secrets as before, which are sealed with another master key.
+    SecretsResealed {
+        /// The secret.
+        secret: SealedSecret,
+        /// The older ones that are still valid, the newest first.
+        previous: Vec<PreviousSecret>,
+    },
     /// It is gone; its history stays.
     Deleted,
 }
@@ -93,6 +100,7 @@ impl cqrs_es::DomainEvent for Event {
             Self::Deactivated => "deactivated",
             Self::Disabled { .. } => "disabled",
             Self::SecretRotated { .. } => "secret_rotated",
+            Self::SecretsResealed { .. } => "secrets_resealed",
             Self::Deleted => "deleted",
         }
         .to_owned()

@@ -195,7 +195,8 @@ fn rotations_within_a_grace_add_up_to_five() {
             cqrs_es::Aggregate::apply(&mut webhook, event);
         }
         let sealed = secret(n.unsigned_abs()).sealed;
-        events.push(webhook.rotate(sealed, GRACE_SECONDS_DEFAULT, at).unwrap());
+        let event = webhook.rotate(sealed, GRACE_SECONDS_DEFAULT, None, at);
+        events.extend(event.unwrap());
     }
     let Some(Event::SecretRotated { secret, previous }) = events.last() else {
         panic!("{events:?}")
@@ -212,6 +213,7 @@ fn without_grace_the_old_secret_ends_at_once() {
         .when(Command::RotateSecret {
             sealed: secret(2).sealed,
             grace_seconds: 0,
+            same_as: None,
             now: now(),
         })
         .then_expect_events(vec![Event::SecretRotated {
@@ -224,8 +226,8 @@ fn without_grace_the_old_secret_ends_at_once() {
 fn an_old_secret_ends_with_its_own_grace() {
     let mut webhook = Webhook::default();
     cqrs_es::Aggregate::apply(&mut webhook, registered());
-    let rotated = webhook.rotate(secret(2).sealed, 60, now()).unwrap();
-    cqrs_es::Aggregate::apply(&mut webhook, rotated);
+    let rotated = webhook.rotate(secret(2).sealed, 60, None, now()).unwrap();
+    cqrs_es::Aggregate::apply(&mut webhook, rotated.unwrap());
     assert_eq!(
         webhook
             .previous_secrets(now() + Duration::seconds(59))
@@ -302,14 +304,159 @@ fn what_an_attempt_showed_before_a_change_disables_nothing() {
 
 #[test]
 fn a_deleted_webhook_is_gone() {
-    for command in [
-        Command::Delete,
-        change(Changes::default()),
-        disable(DisableReason::Gone, 1),
-    ] {
+    let reseal = Command::ResealSecrets {
+        secrets: vec![anew(1)],
+        now: now(),
+    };
+    let disable = disable(DisableReason::Gone, 1);
+    for command in [Command::Delete, change(Changes::default()), reseal, disable] {
         framework()
             .given(vec![registered(), Event::Deleted])
             .when(command)
             .then_expect_error(Error::NotFound);
     }
+}
+
+/// A webhook that these events have made.
+fn webhook(events: impl IntoIterator<Item = Event>) -> Webhook {
+    let mut webhook = Webhook::default();
+    for event in events {
+        cqrs_es::Aggregate::apply(&mut webhook, event);
+    }
+    webhook
+}
+
+fn old(version: u64, seconds: i64) -> PreviousSecret {
+    PreviousSecret {
+        secret: secret(version),
+        expires_at: now() + Duration::seconds(seconds),
+    }
+}
+
+/// Number 3, with 2 and 1 before it.
+fn rotated_twice() -> Vec<Event> {
+    let rotated = Event::SecretRotated {
+        secret: secret(3),
+        previous: vec![old(2, 100), old(1, 50)],
+    };
+    vec![registered(), rotated]
+}
+
+fn rotate_to(same_as: Option<u64>, now: DateTime<Utc>) -> Command {
+    Command::RotateSecret {
+        sealed: secret(4).sealed,
+        grace_seconds: 60,
+        same_as,
+        now,
+    }
+}
+
+#[test]
+fn a_secret_is_not_rotated_to_itself() {
+    framework()
+        .given(rotated_twice())
+        .when(rotate_to(Some(3), now()))
+        .then_expect_events(vec![]);
+}
+
+#[test]
+fn an_old_secret_that_is_taken_back_is_no_old_one_any_more() {
+    framework()
+        .given(rotated_twice())
+        .when(rotate_to(Some(1), now()))
+        .then_expect_events(vec![Event::SecretRotated {
+            secret: secret(4),
+            previous: vec![old(3, 60), old(2, 100)],
+        }]);
+}
+
+#[test]
+fn each_old_secret_keeps_its_own_end() {
+    let later = now() + Duration::seconds(50);
+    framework()
+        .given(rotated_twice())
+        .when(rotate_to(None, later))
+        .then_expect_events(vec![Event::SecretRotated {
+            secret: secret(4),
+            previous: vec![old(3, 110), old(2, 100)],
+        }]);
+    let without_grace = Command::RotateSecret {
+        sealed: secret(4).sealed,
+        grace_seconds: 0,
+        same_as: None,
+        now: now(),
+    };
+    framework()
+        .given(rotated_twice())
+        .when(without_grace)
+        .then_expect_events(vec![Event::SecretRotated {
+            secret: secret(4),
+            previous: vec![old(2, 100), old(1, 50)],
+        }]);
+}
+
+#[test]
+fn a_grace_beyond_seven_days_is_refused() {
+    let command = Command::RotateSecret {
+        sealed: secret(2).sealed,
+        grace_seconds: GRACE_SECONDS_MAX + 1,
+        same_as: None,
+        now: now(),
+    };
+    let result = framework()
+        .given(vec![registered()])
+        .when(command)
+        .inspect_result();
+    assert!(
+        matches!(&result, Err(Error::Invalid(errors)) if errors[0].field == "grace_seconds"),
+        "{result:?}"
+    );
+}
+
+fn anew(version: u64) -> SealedSecret {
+    SealedSecret {
+        version,
+        sealed: Sealed::from_text(format!("sealed anew {version}")),
+    }
+}
+
+#[test]
+fn resealed_secrets_keep_their_numbers_and_ends() {
+    let reseal = |versions: &[u64], now| Command::ResealSecrets {
+        secrets: versions.iter().map(|version| anew(*version)).collect(),
+        now,
+    };
+    let anew_old = |version, seconds| PreviousSecret {
+        secret: anew(version),
+        ..old(version, seconds)
+    };
+    framework()
+        .given(rotated_twice())
+        .when(reseal(&[1, 2, 3], now()))
+        .then_expect_events(vec![Event::SecretsResealed {
+            secret: anew(3),
+            previous: vec![anew_old(2, 100), anew_old(1, 50)],
+        }]);
+    // The first one is over, the second one cannot be opened.
+    framework()
+        .given(rotated_twice())
+        .when(reseal(&[1, 3], now() + Duration::seconds(50)))
+        .then_expect_events(vec![Event::SecretsResealed {
+            secret: anew(3),
+            previous: vec![old(2, 100)],
+        }]);
+    for versions in [&[][..], &[7]] {
+        framework()
+            .given(rotated_twice())
+            .when(reseal(versions, now() + Duration::seconds(50)))
+            .then_expect_events(vec![]);
+    }
+    let resealed = webhook(rotated_twice().into_iter().chain([Event::SecretsResealed {
+        secret: anew(3),
+        previous: vec![anew_old(2, 100)],
+    }]));
+    assert_eq!(resealed.secret(), &anew(3));
+    assert_eq!(resealed.previous_secrets(now()).count(), 1);
+    assert!(resealed.exists() && resealed.is_active());
+    assert_eq!(resealed.config(), &config());
 }

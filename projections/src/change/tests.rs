@@ -11,6 +11,7 @@ use hookledger_domain::{
     permission::Role,
     sealed::Sealed,
     tenant::IssuedToken,
+    vault,
     webhook::{self, PreviousSecret, SealedSecret},
 };
 
@@ -275,6 +276,32 @@ fn a_rotation_replaces_the_secrets() {
         updated_at: at(70),
     };
     assert_eq!(of_webhook(event), [expected]);
+}
+
+#[test]
+fn resealed_secrets_replace_the_secrets_and_are_no_new_generation() {
+    let event = webhook::Event::SecretsResealed {
+        secret: secret(2),
+        previous: Vec::new(),
+    };
+    let expected = Change::SetWebhookSecrets {
+        id: webhook_id(),
+        secrets: Secrets {
+            current: secret(2),
+            previous: Vec::new(),
+        },
+        version: 7,
+        updated_at: at(70),
+    };
+    assert_eq!(changes(&webhook_id().to_string(), event), [expected]);
+}
+
+#[test]
+fn an_adopted_key_is_in_no_view() {
+    let event = vault::Event::KeyAdopted {
+        key_id: "0011aabb".to_owned(),
+    };
+    assert_eq!(changes(vault::ID, event), []);
 }
 
 #[test]

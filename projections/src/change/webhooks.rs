@@ -57,15 +57,17 @@ pub(super) fn changes(
         E::Activated => active(true, None),
         E::Deactivated => active(false, None),
         E::Disabled { reason } => active(false, Some(*reason)),
-        E::SecretRotated { secret, previous } => Change::SetWebhookSecrets {
-            id,
-            secrets: Secrets {
-                current: secret.clone(),
-                previous: previous.clone(),
-            },
-            version,
-            updated_at,
-        },
+        E::SecretRotated { secret, previous } | E::SecretsResealed { secret, previous } => {
+            Change::SetWebhookSecrets {
+                id,
+                secrets: Secrets {
+                    current: secret.clone(),
+                    previous: previous.clone(),
+                },
+                version,
+                updated_at,
+            }
+        }
         E::Deleted => Change::DeleteWebhook {
             id,
             version,

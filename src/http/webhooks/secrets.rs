@@ -19,7 +19,7 @@ use crate::{
         problem::Problem,
         tokens::NO_STORE,
     },
-    tenants::RevealedSecrets,
+    tenants::{self, RevealedSecrets},
 };
 
 /// The secrets of a webhook.
@@ -65,7 +65,8 @@ struct Rotation {
     /// How long the secret until now stays valid, in seconds; default: a day.
     #[schema(nullable = false, minimum = 0, maximum = 604_800, example = 86400)]
     grace_seconds: Option<u64>,
-    /// The new secret: `whsec_` and base64 of 24 to 64 bytes; default: the server makes one.
+    /// The new secret: `whsec_` and base64 of 24 to 64 bytes; default: the server makes one. The
+    /// present secret changes nothing; an older one that is still valid is taken back.
     #[schema(value_type = Option<String>, nullable = false, pattern = "^whsec_(([A-Za-z0-9+/]{4}){8,21}|([A-Za-z0-9+/]{4}){8,21}[A-Za-z0-9+/][AQgw]==|([A-Za-z0-9+/]{4}){8,20}[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)$")]
     secret: Option<Secret>,
 }
@@ -105,7 +106,8 @@ pub(super) async fn webhook_secret(call: Call) -> Result<HttpResponse, Problem> 
 
 /// Rotate a webhook's secret
 ///
-/// For the grace, deliveries are signed with the new and the older secrets.
+/// For the grace, deliveries are signed with the new and the older secrets: at most five, each
+/// until its own end.
 #[utoipa::path(
     tag = "Webhooks",
     params(ActingFor, WebhookPath),
@@ -121,12 +123,15 @@ pub(super) async fn rotate_webhook_secret(mut call: Call) -> Result<HttpResponse
     call.no_query()?;
     let id = call.id("webhook")?;
     let rotation: Rotation = call.optional_body().await?;
-    let grace_seconds = rotation.grace_seconds.unwrap_or(GRACE_SECONDS_DEFAULT);
+    let rotation = tenants::Rotation {
+        grace_seconds: rotation.grace_seconds.unwrap_or(GRACE_SECONDS_DEFAULT),
+        own: rotation.secret,
+    };
     let origin = call.origin(&caller);
     let revealed = call
         .api()
         .tenants
-        .rotate_secret(&caller.tenant, id, grace_seconds, rotation.secret, origin)
+        .rotate_secret(&caller.tenant, id, rotation, origin)
         .await?;
     Ok(shown(revealed))
 }

@@ -15,7 +15,7 @@ use sqlx::postgres::PgRow;
 use super::{
     Postgres,
     ask::Value::{Id, Number, OptionalId, OptionalText, Text, Texts},
-    reads::limit,
+    reads::{limit, place},
     rows,
 };
 use crate::store::{
@@ -29,11 +29,7 @@ impl Agenda for Postgres {
         &self,
         after: Option<(&TenantId, WebhookId)>,
     ) -> Result<Option<Waiting>, Error> {
-        let (tenant, webhook) = match after {
-            Some((tenant, webhook)) => (tenant.as_str(), webhook),
-            None => ("", WebhookId::default()),
-        };
-        let values = [Text(tenant), Id(webhook.uuid())];
+        let values = place(after);
         let read = |row: &PgRow| {
             Ok(Waiting {
                 tenant_id: rows::parsed(row, "tenant_id")?,

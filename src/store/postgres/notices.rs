@@ -37,6 +37,9 @@ pub enum Notice {
     Recoveries(Vec<TenantId>),
     /// Webhooks or the suspension of these tenants have changed.
     Tenants(Vec<TenantId>),
+    /// Secrets of webhooks of these tenants are sealed anew; whoever has no business with them
+    /// now needs not know.
+    Resealed(Vec<TenantId>),
     /// The catalogue of topics has changed.
     Topics,
     /// A node came or went, or let go of partitions.
@@ -50,6 +53,7 @@ pub(super) struct Announcements {
     deliveries: Vec<String>,
     recoveries: BTreeSet<String>,
     tenants: BTreeSet<String>,
+    resealed: BTreeSet<String>,
     is_about_topics: bool,
 }
 
@@ -70,6 +74,7 @@ impl Announcements {
                     self.recoveries.insert(tenant.to_owned());
                 }
                 Change::CountGeneration { id } => drop(self.tenants.insert(id.to_string())),
+                Change::SetWebhookSecrets { .. } => drop(self.resealed.insert(tenant.to_owned())),
                 Change::PutTopic(_) | Change::DeleteTopic { .. } => self.is_about_topics = true,
                 _ => {}
             }
@@ -83,6 +88,9 @@ impl Announcements {
         put(&mut payloads, node, 'd', self.deliveries.iter());
         put(&mut payloads, node, 'r', self.recoveries.iter());
         put(&mut payloads, node, 't', self.tenants.iter());
+        // What was rotated is among those already.
+        let resealed = self.resealed.difference(&self.tenants);
+        put(&mut payloads, node, 's', resealed);
         if self.is_about_topics {
             payloads.push(format!("{} c", node.simple()));
         }
@@ -135,6 +143,7 @@ fn read(payload: &str, own: Uuid) -> Option<Notice> {
         )),
         "r" => Some(Notice::Recoveries(tenants(words))),
         "t" => Some(Notice::Tenants(tenants(words))),
+        "s" => Some(Notice::Resealed(tenants(words))),
         "c" => Some(Notice::Topics),
         "n" => Some(Notice::Nodes),
         // A newer version says something that this one has no part in.
@@ -237,6 +246,7 @@ mod tests {
             deliveries: vec![format!("acme/{}", delivery.uuid().simple())],
             recoveries: BTreeSet::from(["acme".to_owned()]),
             tenants: BTreeSet::from(["acme".to_owned(), "other".to_owned()]),
+            resealed: BTreeSet::from(["acme".to_owned(), "third".to_owned()]),
             is_about_topics: true,
         };
         let payloads = said.payloads(node);
@@ -252,6 +262,7 @@ mod tests {
                 Notice::Deliveries(vec![(acme.clone(), delivery)]),
                 Notice::Recoveries(vec![acme.clone()]),
                 Notice::Tenants(vec![acme, "other".parse().unwrap()]),
+                Notice::Resealed(vec!["third".parse().unwrap()]),
                 Notice::Topics
             ]
         );

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
-    engine::Engine,
+    engine::{Engine, WebhookSecrets},
     erasure::{Mark, Step},
     stats::{Beginning, MeasuredPage, Scope, Told},
     views::PAGE_BODY_BYTES_MAX,
@@ -215,9 +215,19 @@ impl Engine for Postgres {
             .await
     }
 
-    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error> {
+    async fn webhook_secrets(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+        limit: u32,
+    ) -> Result<Vec<WebhookSecrets>, Error> {
+        let [tenant, webhook] = place(after);
+        let values = [tenant, webhook, Number(limit.into())];
         self.asker
-            .one(sql!("select_any_webhook"), &[], rows::webhook)
+            .list(
+                sql!("select_webhook_secrets"),
+                &values,
+                rows::webhook_secrets,
+            )
             .await
     }
 
@@ -353,4 +363,12 @@ impl Engine for Postgres {
 /// One row more than the page has shows whether there are more.
 pub(super) fn limit(limit: u32) -> Value<'static> {
     Number(i64::from(limit) + 1)
+}
+
+/// Where a walk over tenants and webhooks goes on; no tenant comes before the empty text.
+pub(super) fn place(after: Option<(&TenantId, WebhookId)>) -> [Value<'_>; 2] {
+    match after {
+        Some((tenant, webhook)) => [Text(tenant.as_str()), Id(webhook.uuid())],
+        None => [Text(""), Id(WebhookId::default().uuid())],
+    }
 }

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use crate::store::{Error, LoggedAttempt, StoredEvent, stats::Told};
+use crate::store::{Error, LoggedAttempt, StoredEvent, WebhookSecrets, stats::Told};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &PgRow, column: &str) -> Result<T, Error>
@@ -154,6 +154,14 @@ pub(super) fn webhook(row: &PgRow) -> Result<WebhookRow, Error> {
         updated_at: time(row, "updated_at")?,
         version: number(row, "version")?,
         is_deleted: row.try_get("is_deleted")?,
+    })
+}
+
+pub(super) fn webhook_secrets(row: &PgRow) -> Result<WebhookSecrets, Error> {
+    Ok(WebhookSecrets {
+        tenant_id: parsed(row, "tenant_id")?,
+        webhook_id: id(row, "id", WebhookId::from_uuid)?,
+        secrets: json(row, "secrets")?,
     })
 }
 

@@ -12,7 +12,7 @@ use hookledger_projections::{
 };
 use sqlx::{Row, sqlite::SqliteRow};
 
-use super::{Sqlite, rows};
+use super::{Sqlite, reads::place, rows};
 use crate::store::{
     Error,
     engine::{Agenda, Waiting},
@@ -30,10 +30,7 @@ impl Agenda for Sqlite {
         &self,
         after: Option<(&TenantId, WebhookId)>,
     ) -> Result<Option<Waiting>, Error> {
-        let (tenant, webhook) = match after {
-            Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
-            None => ("", String::new()),
-        };
+        let (tenant, webhook) = place(after);
         let read = |row: &SqliteRow| {
             Ok(Waiting {
                 tenant_id: rows::parsed(row, "tenant_id")?,

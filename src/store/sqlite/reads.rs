@@ -21,7 +21,7 @@ use tokio::sync::{mpsc::error::TrySendError, oneshot};
 use super::{Sqlite, filters, rows, writer::Task};
 use crate::store::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
-    engine::Engine,
+    engine::{Engine, WebhookSecrets},
     erasure::{Mark, Step},
     stats::{Beginning, MeasuredPage, Scope, Told},
     views::PAGE_BODY_BYTES_MAX,
@@ -226,9 +226,19 @@ impl Engine for Sqlite {
         .await
     }
 
-    async fn any_webhook(&self) -> Result<Option<WebhookRow>, Error> {
-        self.one(sql!("select_any_webhook"), &[], rows::webhook)
-            .await
+    async fn webhook_secrets(
+        &self,
+        after: Option<(&TenantId, WebhookId)>,
+        limit: u32,
+    ) -> Result<Vec<WebhookSecrets>, Error> {
+        let (tenant, webhook) = place(after);
+        let rows = sqlx::query(sql!("select_webhook_secrets"))
+            .bind(tenant)
+            .bind(webhook)
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(rows::webhook_secrets).collect()
     }
 
     async fn webhooks(&self, tenant: &TenantId) -> Result<Vec<WebhookRow>, Error> {
@@ -363,5 +373,13 @@ impl Engine for Sqlite {
         before: Option<i64>,
     ) -> Result<MeasuredPage, Error> {
         self.read_measured(scope, topic, first, before).await
+    }
+}
+
+/// Where a walk over tenants and webhooks goes on; the empty texts come before all others.
+pub(super) fn place<'a>(after: Option<(&'a TenantId, WebhookId)>) -> (&'a str, String) {
+    match after {
+        Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
+        None => ("", String::new()),
     }
 }

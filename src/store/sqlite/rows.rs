@@ -21,7 +21,7 @@ use hookledger_projections::{
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::store::{Error, LoggedAttempt, StoredEvent, stats::Told};
+use crate::store::{Error, LoggedAttempt, StoredEvent, WebhookSecrets, stats::Told};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str) -> Result<T, Error>
@@ -157,6 +157,14 @@ pub(super) fn webhook(row: &SqliteRow) -> Result<WebhookRow, Error> {
         updated_at: time(row, "updated_at")?,
         version: number(row, "version")?,
         is_deleted: row.try_get("is_deleted")?,
+    })
+}
+
+pub(super) fn webhook_secrets(row: &SqliteRow) -> Result<WebhookSecrets, Error> {
+    Ok(WebhookSecrets {
+        tenant_id: parsed(row, "tenant_id")?,
+        webhook_id: parsed(row, "id")?,
+        secrets: json(row, "secrets")?,
     })
 }
 

@@ -125,6 +125,11 @@ impl Dispatch for Directory {
                         self.tell_to_recover(&tenant);
                     }
                 }
+                Notice::Resealed(tenants) => {
+                    for tenant in tenants {
+                        self.tell_seated(&tenant, None);
+                    }
+                }
                 Notice::Topics => is_about_topics = true,
                 Notice::Nodes => {}
             }

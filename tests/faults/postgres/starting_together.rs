@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::nodes::{nodes, until_shares_are_fair};
-use crate::support::{App, Database, Server};
+use crate::support::{App, Database, MASTER_KEY, Server};
 
 const NODES: usize = 10;
 
@@ -35,4 +35,39 @@ async fn ten_nodes_start_on_an_empty_database_and_leave_nothing() {
     assert_eq!(database.ask(held), "0");
     assert_eq!(database.ask("SELECT count(*) FROM nodes"), "0");
     assert_eq!(database.ask("SELECT count(*) FROM partitions"), "256");
+}
+
+/// Another key than that of the tests.
+const OTHER_KEY: &str = "YW5vdGhlciBtYXN0ZXIga2V5IGZvciB0aGUgdGVzdHM=";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_keys_on_an_empty_database_one_is_the_ledgers() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = Arc::new(Database::fresh(&server));
+    let keys: Vec<&str> = (0..NODES)
+        .map(|node| [MASTER_KEY, OTHER_KEY][node % 2])
+        .collect();
+    let settings: Vec<_> = keys.iter().map(|key| [("MASTER_KEY", *key)]).collect();
+    let starting = settings
+        .iter()
+        .map(|settings| App::try_on_database(&database, settings));
+    let all = join_all(starting).await;
+    let runs = |key: &str| {
+        let nodes = all.iter().zip(&keys).filter(move |(_, its)| **its == key);
+        nodes.filter(|((_, ended), _)| ended.is_none()).count()
+    };
+    let mut running = [runs(MASTER_KEY), runs(OTHER_KEY)];
+    running.sort_unstable();
+    assert_eq!(running, [0, NODES / 2]);
+    for (node, ended) in &all {
+        if let Some(status) = ended {
+            let log = node.log();
+            assert_eq!(status.code(), Some(1), "{log}");
+            assert!(log.contains("which this ledger uses"), "{log}");
+        }
+    }
+    let adopted = "SELECT count(*) FROM events WHERE aggregate_type = 'vault'";
+    assert_eq!(database.ask(adopted), "1");
 }

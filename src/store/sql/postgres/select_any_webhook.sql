@@ -1,1 +1,0 @@
-SELECT * FROM webhooks WHERE NOT is_deleted LIMIT 1
