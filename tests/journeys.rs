@@ -1,6 +1,7 @@
 //! What users, operators and receivers do, from end to end.
 
 mod access;
+mod bad_fields;
 mod bad_input;
 mod bad_requests;
 mod catalogue;
@@ -10,6 +11,7 @@ mod deleting;
 mod filters;
 mod idempotency;
 mod main_job;
+mod matching;
 mod operations;
 mod pages;
 mod publishing;

@@ -33,7 +33,8 @@ pub(super) async fn apply(
             .bind(id.uuid()),
         Change::PutTopic(row) => sqlx::query(sql!("put_topic"))
             .bind(row.name.as_str())
-            .bind(&row.description),
+            .bind(&row.description)
+            .bind(&row.schema),
         Change::DeleteTopic { name } => sqlx::query(sql!("delete_topic")).bind(name.as_str()),
         Change::InsertWebhook(row) => return insert_webhook(connection, row).await,
         other => return change_webhook(connection, tenant, other).await,
