@@ -31,12 +31,18 @@ pub use secrets::{RevealedSecrets, Rotation};
 pub use steering::Recover;
 
 use std::{
-    sync::{Arc, PoisonError, RwLock, atomic::AtomicBool},
+    sync::{Arc, PoisonError, RwLock, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
-use hookledger_domain::{clock::Clock, retry::Schedule, target::Policy, topic::Catalogue, webhook};
-use tokio::sync::Semaphore;
+use hookledger_domain::{
+    clock::Clock,
+    retry::Schedule,
+    target::Policy,
+    topic::{Catalogue, Definition},
+    webhook,
+};
+use tokio::sync::{Mutex, Semaphore};
 
 use crate::{
     entropy::Ids,
@@ -98,6 +104,9 @@ const STARTS_MAX: usize = 32;
 /// Lanes that may be refilled at one time, likewise.
 const LOADS_MAX: usize = 2;
 
+/// How long a change of the catalogue on another node may go unnoticed here, if its notice is lost.
+const CATALOGUE_REREAD: Duration = Duration::from_secs(5);
+
 /// What all actors share.
 pub(crate) struct Shared {
     ledger: Ledger,
@@ -116,6 +125,8 @@ pub(crate) struct Shared {
     runtime: tokio::runtime::Handle,
     ids: Ids,
     catalogue: RwLock<Arc<Catalogue>>,
+    /// Held while the catalogue is read, so that of two readings the later one stays.
+    catalogue_reading: Mutex<()>,
     slots: slots::Slots,
     bodies: bodies::Bodies,
     filters: filtering::Permits,
@@ -150,13 +161,33 @@ impl Shared {
     }
 
     async fn reload_catalogue(&self) -> Result<(), store::Error> {
+        let _reading = self.catalogue_reading.lock().await;
         let custom = self.views.topics().await?;
-        let catalogue = Catalogue::new(custom.into_iter().map(|row| (row.name, row.description)));
+        let custom = custom.into_iter().map(|row| Definition {
+            name: row.name,
+            description: row.description,
+            schema: row.schema,
+        });
+        let catalogue = self.catalogue().renewed(custom);
         *self
             .catalogue
             .write()
             .unwrap_or_else(PoisonError::into_inner) = Arc::new(catalogue);
         Ok(())
+    }
+}
+
+/// Reads the catalogue again and again: other nodes say when they change it, but what they say may
+/// be lost.
+async fn keep_catalogue(shared: Weak<Shared>) {
+    loop {
+        tokio::time::sleep(CATALOGUE_REREAD).await;
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        if let Err(error) = shared.reload_catalogue().await {
+            tracing::debug!(%error, "cannot read the catalogue of topics");
+        }
     }
 }
 
@@ -191,6 +222,7 @@ impl Tenants {
             runtime: options.runtime,
             ids: Ids::default(),
             catalogue: RwLock::new(Arc::new(Catalogue::new([]))),
+            catalogue_reading: Mutex::default(),
             bodies: bodies::Bodies::default(),
             starts: Semaphore::new(STARTS_MAX),
             loads: Semaphore::new(LOADS_MAX),
@@ -199,6 +231,10 @@ impl Tenants {
             cluster: options.cluster,
         });
         shared.reload_catalogue().await?;
+        if shared.cluster.is_some() {
+            let keep = keep_catalogue(Arc::downgrade(&shared));
+            shared.runtime.spawn(keep);
+        }
         let directory = directory::Directory::start(shared.clone(), options.threads);
         Ok(Self { shared, directory })
     }

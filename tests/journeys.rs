@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod bad_fields;
 mod bad_input;
 mod bad_requests;
 mod by_hand;
@@ -15,6 +16,7 @@ mod idempotency;
 mod keys;
 mod keys_refused;
 mod main_job;
+mod matching;
 mod operations;
 mod ordering;
 mod pages;

@@ -78,6 +78,36 @@ impl<'a> Json<'a> {
     }
 }
 
+/// Whether the arrays and objects of a JSON text are nested deeper than so many levels.
+pub fn is_deeper(json: &str, levels_max: usize) -> bool {
+    let mut depth = 0_usize;
+    let mut bytes = json.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > levels_max {
+                    return true;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    false
+}
+
+fn skip_string(bytes: &mut std::str::Bytes<'_>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()),
+            b'"' => return,
+            _ => {}
+        }
+    }
+}
+
 fn first_difference(mut pairs: impl Iterator<Item = Ordering>) -> Ordering {
     pairs.find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }

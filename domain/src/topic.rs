@@ -11,10 +11,12 @@ use crate::validation::{FieldError, check_text};
 mod builtin;
 mod event;
 mod pattern;
+pub mod schema;
 
-pub use builtin::BUILT_IN;
+pub use builtin::{BUILT_IN, built_in_description};
 pub use event::Event;
 pub use pattern::{InvalidPattern, Pattern};
+pub use schema::Schema;
 
 /// The longest name of a topic, in bytes.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -93,38 +95,81 @@ fn is_segment(segment: &str) -> bool {
 pub struct Entry {
     /// What it is about, for people.
     pub description: String,
+    /// What the data of its messages must meet.
+    pub schema: Option<Arc<Schema>>,
     /// Whether Hookledger brings it along.
     pub is_built_in: bool,
+    /// Whether the platform has put it there, or has changed a built-in one.
+    pub is_custom: bool,
+}
+
+/// What the platform says about a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Which one.
+    pub name: Topic,
+    /// What it is about, for people.
+    pub description: String,
+    /// The text of its JSON Schema.
+    pub schema: Option<String>,
 }
 
 /// The topics that exist. Subscribing to another one and publishing it is refused.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
     topics: BTreeMap<Topic, Entry>,
 }
 
 impl Catalogue {
-    /// The built-in topics with the custom ones, given as name and description, over them.
-    pub fn new(custom: impl IntoIterator<Item = (Topic, String)>) -> Self {
+    /// The built-in topics with what the platform says over them.
+    pub fn new(custom: impl IntoIterator<Item = Definition>) -> Self {
         let built_in = BUILT_IN.iter().filter_map(|(name, description)| {
             let entry = Entry {
                 description: (*description).to_owned(),
+                schema: None,
                 is_built_in: true,
+                is_custom: false,
             };
             Some((name.parse().ok()?, entry))
         });
-        let mut topics: BTreeMap<Topic, Entry> = built_in.collect();
-        for (topic, description) in custom {
-            let is_built_in = topics.contains_key(&topic);
-            topics.insert(
-                topic,
-                Entry {
-                    description,
-                    is_built_in,
-                },
-            );
+        let built_in = Self {
+            topics: built_in.collect(),
+        };
+        built_in.with(custom, |_| None)
+    }
+
+    /// The same with what the platform says now. Schemas that are still the same are not compiled
+    /// again.
+    #[must_use]
+    pub fn renewed(&self, custom: impl IntoIterator<Item = Definition>) -> Self {
+        let known = |topic: &Topic| self.topics.get(topic)?.schema.clone();
+        Self::new([]).with(custom, known)
+    }
+
+    fn with(
+        mut self,
+        custom: impl IntoIterator<Item = Definition>,
+        known: impl Fn(&Topic) -> Option<Arc<Schema>>,
+    ) -> Self {
+        for Definition {
+            name,
+            description,
+            schema,
+        } in custom
+        {
+            let schema = schema.map(|text| match known(&name) {
+                Some(schema) if schema.text() == text => schema,
+                _ => Arc::new(Schema::stored(&text)),
+            });
+            let entry = Entry {
+                description,
+                schema,
+                is_built_in: self.topics.contains_key(&name),
+                is_custom: true,
+            };
+            self.topics.insert(name, entry);
         }
-        Self { topics }
+        self
     }
 
     /// All topics in the order of their names.
@@ -189,8 +234,10 @@ pub enum Command {
     Define {
         /// What it is about, for people.
         description: String,
+        /// The text of the JSON Schema that the data of its messages must meet.
+        schema: Option<String>,
     },
-    /// Take it out of the catalogue.
+    /// Take it out of the catalogue; a built-in one is then again as it was brought along.
     Remove,
 }
 
@@ -210,6 +257,7 @@ pub enum Error {
 pub struct CustomTopic {
     is_defined: bool,
     description: String,
+    schema: Option<String>,
 }
 
 impl cqrs_es::Aggregate for CustomTopic {
@@ -226,11 +274,18 @@ impl cqrs_es::Aggregate for CustomTopic {
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
         match command {
-            Command::Define { description } => {
-                check_text("description", &description, 0..=DESCRIPTION_CHARACTERS_MAX)
-                    .map_err(|error| Error::Invalid(vec![error]))?;
-                if !self.is_defined || self.description != description {
-                    sink.write(Event::Defined { description }, self).await;
+            Command::Define {
+                description,
+                schema,
+            } => {
+                check(&description, schema.as_deref()).map_err(Error::Invalid)?;
+                let is_same = self.description == description && self.schema == schema;
+                if !self.is_defined || !is_same {
+                    let event = Event::Defined {
+                        description,
+                        schema,
+                    };
+                    sink.write(event, self).await;
                 }
                 Ok(())
             }
@@ -244,12 +299,29 @@ impl cqrs_es::Aggregate for CustomTopic {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Defined { description } => {
+            Event::Defined {
+                description,
+                schema,
+            } => {
                 self.is_defined = true;
                 self.description = description;
+                self.schema = schema;
             }
             Event::Removed => *self = Self::default(),
         }
+    }
+}
+
+fn check(description: &str, schema: Option<&str>) -> Result<(), Vec<FieldError>> {
+    let description = check_text("description", description, 0..=DESCRIPTION_CHARACTERS_MAX);
+    let schema = schema.map_or(Ok(()), |text| Schema::parse(text).map(drop));
+    let schema =
+        schema.map_err(|invalid| FieldError::new("schema", "invalid_schema", invalid.to_string()));
+    let errors: Vec<FieldError> = description.err().into_iter().chain(schema.err()).collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(errors)
     }
 }
 
@@ -259,8 +331,30 @@ mod tests {
 
     use super::*;
 
+    fn definition(name: &str, schema: Option<&str>) -> Definition {
+        Definition {
+            name: name.parse().unwrap(),
+            description: "Ours".to_owned(),
+            schema: schema.map(str::to_owned),
+        }
+    }
+
+    fn define(description: &str, schema: Option<&str>) -> Command {
+        Command::Define {
+            description: description.to_owned(),
+            schema: schema.map(str::to_owned),
+        }
+    }
+
+    fn defined(description: &str, schema: Option<&str>) -> Event {
+        Event::Defined {
+            description: description.to_owned(),
+            schema: schema.map(str::to_owned),
+        }
+    }
+
     fn catalogue() -> Catalogue {
-        Catalogue::new([("order.placed".parse().unwrap(), "An order".to_owned())])
+        Catalogue::new([definition("order.placed", None)])
     }
 
     #[test]
@@ -292,19 +386,113 @@ mod tests {
     }
 
     #[test]
-    fn a_removed_topic_cannot_be_removed_again() {
-        let defined = Event::Defined {
-            description: String::new(),
+    fn the_platforms_topics_are_all_there() {
+        for (kind, words) in [
+            (
+                "ticket",
+                &[
+                    "created",
+                    "updated",
+                    "assigned",
+                    "commented",
+                    "closed",
+                    "reopened",
+                ][..],
+            ),
+            ("ticket", &["sla_warning", "sla_breached"]),
+            ("service", &["created", "updated", "status_changed"]),
+            ("service", &["outage_started", "outage_resolved"]),
+            ("automation", &["started", "completed", "failed"]),
+            ("webhook", &["test", "disabled"]),
+        ] {
+            for word in words {
+                let name = format!("{kind}.{word}");
+                assert!(catalogue().get(&name).is_some(), "{name}");
+            }
+        }
+        assert!(catalogue().check_pattern("events[0]", "billing.*").is_ok());
+    }
+
+    #[test]
+    fn a_built_in_topic_is_changed_and_comes_back() {
+        let text = r#"{"type":"object"}"#;
+        let changed = Catalogue::new([definition("ticket.created", Some(text))]);
+        let (_, entry) = changed.get("ticket.created").unwrap();
+        assert!(entry.is_built_in && entry.is_custom);
+        assert_eq!(entry.description, "Ours");
+        assert_eq!(entry.schema.as_ref().unwrap().text(), text);
+        let back = changed.renewed([]);
+        assert_eq!(back, Catalogue::new([]));
+        assert!(!back.get("ticket.created").unwrap().1.is_custom);
+    }
+
+    #[test]
+    fn schemas_that_stay_are_not_compiled_again() {
+        let schema = |catalogue: &Catalogue| {
+            let (_, entry) = catalogue.get("order.placed").unwrap();
+            entry.schema.clone().unwrap()
         };
+        let first = Catalogue::new([definition("order.placed", Some("true"))]);
+        let same = first.renewed([definition("order.placed", Some("true"))]);
+        assert_eq!(first, same);
+        assert!(Arc::ptr_eq(&schema(&first), &schema(&same)));
+        let other = same.renewed([definition("order.placed", Some("false"))]);
+        assert_ne!(same, other);
+        assert!(schema(&other).check("{}").is_err());
+    }
+
+    #[test]
+    fn a_schema_is_set_changed_and_taken_away() {
+        let given = |events| TestFramework::<CustomTopic>::with(()).given(events);
+        let object = Some(r#"{"type":"object"}"#);
+        given(vec![])
+            .when(define("d", object))
+            .then_expect_events(vec![defined("d", object)]);
+        let before = || given(vec![defined("d", object)]);
+        before()
+            .when(define("d", object))
+            .then_expect_events(vec![]);
+        for schema in [None, Some("true")] {
+            before()
+                .when(define("d", schema))
+                .then_expect_events(vec![defined("d", schema)]);
+        }
+        let long = "x".repeat(1001);
+        let result = before().when(define(&long, Some("5"))).inspect_result();
+        let Err(Error::Invalid(errors)) = result else {
+            panic!("{result:?}")
+        };
+        let found: Vec<_> = errors.iter().map(|e| (e.field.as_str(), e.code)).collect();
+        assert_eq!(
+            found,
+            [
+                ("description", "invalid_length"),
+                ("schema", "invalid_schema")
+            ]
+        );
+    }
+
+    /// Versions before there were schemas wrote none.
+    #[test]
+    fn a_definition_without_a_schema_is_read() {
+        let event = serde_json::from_str(r#"{"defined":{"description":"d"}}"#).unwrap();
+        assert_eq!(defined("d", None), event);
+        assert_eq!(
+            serde_json::to_string(&event).unwrap(),
+            r#"{"defined":{"description":"d"}}"#
+        );
+    }
+
+    #[test]
+    fn a_removed_topic_cannot_be_removed_again() {
+        let defined = defined("", None);
         TestFramework::<CustomTopic>::with(())
             .given(vec![defined.clone(), Event::Removed])
             .when(Command::Remove)
             .then_expect_error(Error::NotFound);
         TestFramework::<CustomTopic>::with(())
             .given(vec![defined.clone()])
-            .when(Command::Define {
-                description: String::new(),
-            })
+            .when(define("", None))
             .then_expect_events(vec![]);
         TestFramework::<CustomTopic>::with(())
             .given(vec![defined])

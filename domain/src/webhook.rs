@@ -18,7 +18,9 @@ mod event;
 pub mod headers;
 
 pub use command::{Command, Error};
-pub use config::{Changes, Config, Ordering};
+pub use config::{
+    Changes, Config, EVENTS_MAX, IN_FLIGHT_MAX, Ordering, RATE_LIMIT_MAX, TIMEOUT_SECONDS_MAX,
+};
 pub use event::{DisableReason, Event, PreviousSecret, SealedSecret};
 
 /// How many webhooks a tenant may have.

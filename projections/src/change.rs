@@ -246,9 +246,13 @@ fn tenant_change(id: TenantId, event: &tenant::Event) -> Change {
 
 fn topic_change(name: Topic, event: &topic::Event) -> Change {
     match event {
-        topic::Event::Defined { description } => Change::PutTopic(TopicRow {
+        topic::Event::Defined {
+            description,
+            schema,
+        } => Change::PutTopic(TopicRow {
             name,
             description: description.clone(),
+            schema: schema.clone(),
         }),
         topic::Event::Removed => Change::DeleteTopic { name },
     }

@@ -57,6 +57,8 @@ pub struct TopicRow {
     pub name: Topic,
     /// What it is about, for people.
     pub description: String,
+    /// The text of the JSON Schema that the data of its messages must meet.
+    pub schema: Option<String>,
 }
 
 /// A webhook; a deleted one keeps its row, so that its logs stay reachable.

@@ -15,7 +15,7 @@ use super::problem::Problem;
 mod readers;
 
 pub(super) use readers::{
-    boolean, headers, integer, integers, object, parse_time, role, text, texts, time,
+    boolean, headers, integer, integers, json, object, parse_time, role, text, texts, time,
 };
 
 /// How many errors an answer names at most.

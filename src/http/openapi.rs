@@ -9,6 +9,7 @@ use utoipa::{
         Response, ResponseBuilder, Schema, SchemaFormat, Type,
         header::HeaderBuilder,
         path::{Parameter, ParameterBuilder, ParameterIn},
+        schema::SchemaType,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -338,9 +339,10 @@ macro_rules! described {
     };
 }
 
-/// The schema of what can only be `null`.
-pub(super) fn null() -> Object {
-    ObjectBuilder::new().schema_type(Type::Null).build()
+/// The schema of a JSON Schema, or `null`.
+pub(super) fn json_schema() -> Object {
+    let types = SchemaType::Array(vec![Type::Object, Type::Boolean, Type::Null]);
+    ObjectBuilder::new().schema_type(types).build()
 }
 
 described! {

@@ -1,7 +1,7 @@
 //! The catalogue: what messages can be about.
 
 use actix_web::{HttpResponse, delete, get, put};
-use hookledger_domain::topic::{Entry, InvalidTopic, Topic};
+use hookledger_domain::topic::{self, Definition, Entry, InvalidTopic, Schema, Topic};
 use hookledger_projections::query::Rows;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -10,10 +10,10 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
     call::Call,
-    fields::{self, Body, Errors, Fields},
+    fields::{self, Body, Fields},
     openapi::{
         ActingFor, Commanded, Denied, OfPlatform, OfTenant, Paging, TopicPath, TopicText, WithBody,
-        null,
+        json_schema,
     },
     pages::{self, List, list},
     problem::Problem,
@@ -38,9 +38,9 @@ struct TopicView {
     name: Topic,
     /// What it is about, for people.
     description: String,
-    /// The JSON Schema that published `data` must meet; `null` for now.
-    #[schema(value_type = Option<Object>, required = true)]
-    schema: Option<()>,
+    /// The JSON Schema that published `data` must meet; `null`: any object.
+    #[schema(schema_with = json_schema, required = true)]
+    schema: Option<Box<RawValue>>,
     /// Whether Hookledger brings it along; such a topic cannot be deleted.
     built_in: bool,
 }
@@ -52,20 +52,17 @@ struct TopicDefinition {
     /// Its name; if given, the one of the path.
     #[schema(value_type = Option<TopicText>, nullable = false)]
     name: Option<String>,
-    /// What it is about, for people; empty unless given.
+    /// What it is about, for people. If left out: empty, or of a built-in topic its own.
     #[schema(
         nullable = false,
         max_length = 1000,
         pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*$"
     )]
     description: Option<String>,
-    /// Not supported yet: `null` or left out.
-    #[schema(schema_with = null)]
-    #[expect(
-        dead_code,
-        reason = "stands here for the document; its reader lets only null pass"
-    )]
-    schema: Option<()>,
+    /// The JSON Schema that published `data` must meet; `null` or left out: any object. All that
+    /// it refers to must be in it.
+    #[schema(schema_with = json_schema)]
+    schema: Option<Box<RawValue>>,
 }
 
 impl Body for TopicDefinition {
@@ -73,7 +70,7 @@ impl Body for TopicDefinition {
         Some(Self {
             name: fields.optional("name", fields::text),
             description: fields.optional("description", fields::text),
-            schema: fields.nullable("schema", no_schema).flatten(),
+            schema: fields.nullable("schema", fields::json).flatten(),
         })
     }
 }
@@ -112,9 +109,10 @@ async fn list_platform_topics(call: Call) -> Result<HttpResponse, Problem> {
     list_all(&call)
 }
 
-/// Put a topic into the catalogue, or describe it anew
+/// Put a topic into the catalogue, or change it
 ///
-/// A built-in topic stays built in.
+/// A built-in topic stays built in: deleting it takes these changes back. With a schema, messages
+/// whose data do not meet it are refused from now on (422, `schema_mismatch`).
 #[utoipa::path(
     tag = "Platform",
     params(TopicPath),
@@ -131,19 +129,25 @@ async fn put_topic(mut call: Call) -> Result<HttpResponse, Problem> {
     call.no_query()?;
     let definition: TopicDefinition = call.body().await?;
     let name = topic_name(call.path("topic"), definition.name.as_deref())?;
-    let description = definition.description.unwrap_or_default();
-    let tenants = &call.api().tenants;
-    let is_new = tenants
+    let built_in = topic::built_in_description(&name);
+    let description = definition
+        .description
+        .unwrap_or_else(|| built_in.unwrap_or_default().to_owned());
+    let is_new = call
+        .api()
+        .tenants
         .define_topic(
-            name.clone(),
-            description.clone(),
+            Definition {
+                name: name.clone(),
+                description: description.clone(),
+                schema: definition
+                    .schema
+                    .as_deref()
+                    .map(|text| text.get().to_owned()),
+            },
             call.platform_origin(None),
         )
         .await?;
-    let built_in = tenants
-        .catalogue()
-        .get(name.as_str())
-        .is_some_and(|(_, entry)| entry.is_built_in);
     let mut response = if is_new {
         HttpResponse::Created()
     } else {
@@ -152,14 +156,15 @@ async fn put_topic(mut call: Call) -> Result<HttpResponse, Problem> {
     Ok(response.json(TopicView {
         name,
         description,
-        schema: None,
-        built_in,
+        schema: definition.schema,
+        built_in: built_in.is_some(),
     }))
 }
 
 /// Take a topic out of the catalogue
 ///
-/// Webhooks that subscribe to it keep doing so, but get no new messages of it.
+/// Webhooks that subscribe to it keep doing so, but get no new messages of it. A built-in topic
+/// that was changed is again as Hookledger brings it along; one that was not stays (409).
 #[utoipa::path(
     tag = "Platform",
     params(TopicPath),
@@ -195,9 +200,14 @@ fn list_all(call: &Call) -> Result<HttpResponse, Problem> {
     Ok(list(rows, |(name, entry)| TopicView {
         name: name.clone(),
         description: entry.description.clone(),
-        schema: None,
+        schema: entry.schema.as_deref().and_then(written),
         built_in: entry.is_built_in,
     }))
+}
+
+/// A schema as it was written.
+fn written(schema: &Schema) -> Option<Box<RawValue>> {
+    RawValue::from_string(schema.text().to_owned()).ok()
 }
 
 /// The name in the path, which is checked as content: it is what the request wants to make.
@@ -213,15 +223,6 @@ fn topic_name(path: &str, given: Option<&str>) -> Result<Topic, Problem> {
         ));
     }
     Ok(name)
-}
-
-fn no_schema(field: &str, _: &RawValue, errors: &mut Errors) -> Option<()> {
-    errors.push(
-        field,
-        "not_supported",
-        "this version does not support it yet; leave it null",
-    );
-    None
 }
 
 #[cfg(test)]
@@ -246,14 +247,15 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_is_refused_until_it_is_supported() {
-        let code =
-            |body: &[u8]| fields::read::<TopicDefinition>(body).map_err(|p| p.errors[0].code);
-        assert_eq!(
-            code(br#"{"schema":{"type":"object"}}"#).err(),
-            Some("not_supported")
-        );
-        assert!(code(br#"{"schema":null,"description":"An order"}"#).is_ok());
-        assert!(code(b"{}").is_ok());
+    fn a_schema_is_kept_as_it_was_written() {
+        let schema = |body: &[u8]| {
+            let definition: TopicDefinition = fields::read(body).unwrap();
+            definition.schema.map(|schema| schema.get().to_owned())
+        };
+        let text = r#"{ "type":"object", "a": 1.0 }"#;
+        let body = format!(r#"{{"schema":{text}}}"#);
+        assert_eq!(schema(body.as_bytes()).as_deref(), Some(text));
+        assert_eq!(schema(br#"{"schema":null,"description":"An order"}"#), None);
+        assert_eq!(schema(b"{}"), None);
     }
 }

@@ -10,7 +10,7 @@ use hookledger_domain::{
     signature::Secret,
     target,
     tenant::{self, IssuedToken, Tenant, TenantId},
-    topic::{self, CustomTopic, Topic},
+    topic::{self, CustomTopic, Definition, Topic},
     validation::FieldError,
     webhook::{self, Changes, Webhook},
 };
@@ -239,26 +239,31 @@ impl Tenants {
         self.execute_tenant(tenant, command, origin).await.map(drop)
     }
 
-    /// Puts a topic into the catalogue or describes it otherwise. Returns whether it is new there.
+    /// Puts a topic into the catalogue or changes it. Returns whether it is new there.
     pub async fn define_topic(
         &self,
-        name: Topic,
-        description: String,
+        definition: Definition,
         origin: Origin,
     ) -> Result<bool, Error> {
-        let is_new = self.catalogue().get(name.as_str()).is_none();
-        let command = topic::Command::Define { description };
-        self.execute_topic(name, command, origin).await?;
+        self.shared.refresh_catalogue().await?;
+        let is_new = self.catalogue().get(definition.name.as_str()).is_none();
+        let command = topic::Command::Define {
+            description: definition.description,
+            schema: definition.schema,
+        };
+        self.execute_topic(definition.name, command, origin).await?;
         Ok(is_new)
     }
 
-    /// Takes a topic out of the catalogue. A built-in one cannot be taken out.
+    /// Takes a topic out of the catalogue. A built-in one cannot be taken out; what the platform has
+    /// changed about it can.
     pub async fn remove_topic(&self, name: Topic, origin: Origin) -> Result<(), Error> {
-        let is_built_in = self
+        self.shared.refresh_catalogue().await?;
+        let is_as_built_in = self
             .catalogue()
             .get(name.as_str())
-            .is_some_and(|(_, entry)| entry.is_built_in);
-        if is_built_in {
+            .is_some_and(|(_, entry)| entry.is_built_in && !entry.is_custom);
+        if is_as_built_in {
             return Err(Error::conflict(
                 "built_in_topic",
                 "a built-in topic cannot be removed",

@@ -142,6 +142,19 @@ impl Tenants {
             .map_err(Error::invalid)
     }
 
+    /// Checks the data against the topic's schema, if it has one.
+    async fn check_data(&self, topic: &Topic, data: &RawValue) -> Result<(), Error> {
+        let catalogue = self.catalogue();
+        let entry = catalogue.get(topic.as_str());
+        let Some(schema) = entry.and_then(|(_, entry)| entry.schema.as_deref()) else {
+            return Ok(());
+        };
+        schema.check(data.get()).map_err(Error::Invalid)?;
+        // A batch may be long, and others wait on this thread.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
     async fn prepare(&self, tenant: &TenantId, publish: Publish) -> Result<Known, Error> {
         let idempotency = match &publish.idempotency_key {
             Some(key) => Some(IdempotencyKey {
@@ -166,6 +179,7 @@ impl Tenants {
             )
             .map_err(Error::invalid)?;
         }
+        self.check_data(&topic, &publish.data).await?;
         let timestamp = publish.timestamp.unwrap_or_else(|| self.shared.clock.now());
         let mut item = Prepared::new(topic, timestamp, &publish.data);
         item.ordering_key = publish.ordering_key;

@@ -276,7 +276,7 @@ async fn a_target_with_other_events_is_refused_from<A: Engine, B: Engine>() {
 }
 
 /// Whatever is changed in the copy, and how it is named.
-const CHANGES: [(&str, &str); 13] = [
+const CHANGES: [(&str, &str); 14] = [
     (
         "UPDATE events SET metadata = '{}' WHERE position = 3",
         "the metadata of the event at position 3 ",
@@ -295,6 +295,7 @@ const CHANGES: [(&str, &str); 13] = [
     ),
     ("UPDATE tokens SET role = 'viewer'", "tenant acme: token "),
     ("DELETE FROM topics", "topic a.b is missing in the target"),
+    ("UPDATE topics SET schema = 'true'", "topic a.b is another"),
     (
         "UPDATE webhooks SET version = version + 1 WHERE is_deleted",
         "tenant acme: webhook ",

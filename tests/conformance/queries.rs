@@ -370,12 +370,26 @@ pub(super) async fn tenants_and_tokens_come_in_pages<E: Engine>() {
     store.close().await;
 }
 
+/// The second and the returning one have one.
+fn schema(description: &str) -> Option<String> {
+    let text = r#"{ "type":"object","b":1.0, "a":"\u0000é" }"#;
+    ["second", "gone", "back"]
+        .contains(&description)
+        .then(|| text.to_owned())
+}
+
 pub(super) async fn topics_follow_the_catalogue<E: Engine>() {
     let (_engine, store) = open::<E>().await;
     let acme = super::tenant("acme");
     let defined = |description: &str| -> Fact {
         let description = description.to_owned();
-        topic::Event::Defined { description }.into()
+        // The text is kept as it is, with the order of its keys.
+        let schema = schema(&description);
+        topic::Event::Defined {
+            description,
+            schema,
+        }
+        .into()
     };
     append(
         &store,
@@ -402,6 +416,7 @@ pub(super) async fn topics_follow_the_catalogue<E: Engine>() {
     let row = |name: &str, description: &str| TopicRow {
         name: name.parse().unwrap(),
         description: description.to_owned(),
+        schema: schema(description),
     };
     let expected = [
         row("a.one", "kept"),
@@ -624,14 +639,11 @@ pub(super) async fn a_little_of_everything(store: &Store) {
     )
     .await;
     super::steering::a_recovery(store, &acme).await;
-    let description = "d".to_owned();
-    append(
-        store,
-        &acme,
-        "a.b",
-        [topic::Event::Defined { description }.into()],
-    )
-    .await;
+    let defined = topic::Event::Defined {
+        description: "d".to_owned(),
+        schema: schema("back"),
+    };
+    append(store, &acme, "a.b", [defined.into()]).await;
     let of_nobody = Origin {
         tenant: None,
         ..origin(&acme)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{App, Receiver, ids};
+use crate::support::{Answer, Api, App, Receiver, ids};
 
 fn names(rows: &[Value]) -> Vec<&str> {
     rows.iter()
@@ -126,7 +126,7 @@ async fn the_catalogue_brings_the_built_in_topics_and_keeps_them() {
         ("/api/platform/topics/order", json!({"name": "other"})),
         (
             "/api/platform/topics/order",
-            json!({"schema": {"type": "object"}}),
+            json!({"schema": {"type": "objekt"}}),
         ),
         (
             "/api/platform/topics/order",
@@ -189,4 +189,257 @@ async fn tenants_are_listed_and_changed() {
         .patch("/api/platform/tenants/nobody", json!({}))
         .await
         .problem(404, "not_found");
+}
+
+const ORDER: &str = "/api/platform/topics/order.placed";
+/// As a platform would write it: the text is shown as it is.
+const SCHEMA: &str = r#"{
+    "type": "object",
+    "required": ["id", "items"],
+    "properties": {
+        "id": {"type": "integer"},
+        "items": {"type": "array", "items": {"properties": {"sku": {"type": "string", "pattern": "^[A-Z]"}}}}
+    }
+}"#;
+
+async fn put_schema(platform: &Api, path: &str, schema: &str) -> Answer {
+    let body = format!(r#"{{"description":"An order","schema":{schema}}}"#);
+    platform.send_json("PUT", path, &body).await
+}
+
+fn order(data: Value) -> Value {
+    json!({"event": "order.placed", "data": data})
+}
+
+/// The errors of a refused message: fields and messages.
+fn errors(problem: &Value) -> Vec<(&str, &str)> {
+    let errors = problem["errors"].as_array().unwrap().iter();
+    errors
+        .map(|error| {
+            assert_eq!(error["code"], "schema_mismatch", "{problem}");
+            (
+                error["field"].as_str().unwrap(),
+                error["message"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn data_must_meet_the_schema_of_their_topic() {
+    let (mut app, receiver) = (App::start().await, Receiver::start().await);
+    let (tenant, platform) = (app.tenant("acme").await, app.platform());
+    let defined = put_schema(&platform, ORDER, SCHEMA).await;
+    assert!(defined.text().contains(SCHEMA), "{}", defined.text());
+    assert_eq!(defined.expect(201)["built_in"], false);
+    for list in [
+        "/api/platform/topics?limit=200",
+        "/api/admin/topics?limit=200",
+    ] {
+        let listed = platform.for_tenant("acme").get(list).await;
+        let listed = if list.contains("admin") {
+            tenant.api.get(list).await
+        } else {
+            listed
+        };
+        assert!(listed.text().contains(SCHEMA), "{list}");
+    }
+    tenant.webhook(&receiver.url("/hooks"), &["order.*"]).await;
+    let publish = async |data: Value| tenant.api.post("/api/events", order(data)).await;
+    let check = async || {
+        let good = json!({"id": 7, "items": [{"sku": "A1"}, {}], "more": true});
+        publish(good).await.expect(202);
+        let bad = json!({"id": "7", "items": [{"sku": "A1"}, {"sku": 5}, {"sku": "b2"}]});
+        let problem = publish(bad).await.problem(422, "invalid_content");
+        let mut found = errors(&problem);
+        found.sort_unstable();
+        let expected = [
+            ("data.id", "the value is not of type \"integer\""),
+            ("data.items[1].sku", "the value is not of type \"string\""),
+            ("data.items[2].sku", "the value does not match \"^[A-Z]\""),
+        ];
+        assert_eq!(found, expected);
+        let problem = publish(json!({})).await.problem(422, "invalid_content");
+        assert!(errors(&problem).contains(&("data", "\"id\" is a required property")));
+    };
+    check().await;
+    app.kill();
+    app.restart().await;
+    check().await;
+
+    // Of many places some are named.
+    let many: Vec<Value> = (0..100).map(|n| json!({ "sku": n })).collect();
+    let problem = publish(json!({"id": 1, "items": many}))
+        .await
+        .problem(422, "invalid_content");
+    assert_eq!(errors(&problem).len(), 10);
+
+    // Without a schema anything goes; the same definition without it is one.
+    let body = json!({"description": "An order", "schema": null});
+    assert_eq!(
+        platform.put(ORDER, body).await.expect(200)["schema"],
+        Value::Null
+    );
+    publish(json!({})).await.expect(202);
+    tenant.until_nothing_is_pending().await;
+    assert_eq!(receiver.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn in_a_batch_only_the_message_that_does_not_meet_it_fails() {
+    let app = App::start().await;
+    let (tenant, platform) = (app.tenant("acme").await, app.platform());
+    put_schema(&platform, ORDER, SCHEMA).await.expect(201);
+    let events = [
+        order(json!({"id": 1, "items": []})),
+        order(json!({"id": 1})),
+        json!({"event": "ticket.created", "data": {"id": "x"}}),
+        order(json!({"id": 2, "items": []})),
+    ];
+    let answer = tenant
+        .api
+        .post("/api/events/batch", json!({"events": events}))
+        .await;
+    let results = answer.expect(202)["results"].clone();
+    for (index, result) in results.as_array().unwrap().iter().enumerate() {
+        if index == 1 {
+            assert_eq!(
+                (&result["status"], &result["code"]),
+                (&json!(422), &json!("invalid_content"))
+            );
+            assert_eq!(
+                errors(result),
+                [("data", "\"items\" is a required property")]
+            );
+        } else {
+            assert_eq!(result["duplicate"], false, "{result}");
+        }
+    }
+}
+
+/// What was accepted once is accepted again, and what tries a webhook out is no fact.
+#[tokio::test]
+async fn repetitions_and_tests_are_not_checked() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let (tenant, platform) = (app.tenant("acme").await, app.platform());
+    put_schema(&platform, ORDER, "true").await.expect(201);
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Idempotency-Key", "k"),
+    ];
+    let body = order(json!({})).to_string();
+    let publish = async || {
+        let body = Some(body.as_bytes());
+        tenant
+            .api
+            .send("POST", "/api/events", &headers, body)
+            .await
+            .expect(202)
+    };
+    let first = publish().await;
+    put_schema(&platform, ORDER, SCHEMA).await.expect(200);
+    let again = publish().await;
+    assert_eq!(
+        (&again["id"], &again["duplicate"]),
+        (&first["id"], &json!(true))
+    );
+
+    let webhook = tenant.webhook(&receiver.url("/hooks"), &["order.*"]).await;
+    let test = json!({"event": "order.placed", "data": {}});
+    let tested = tenant
+        .api
+        .post(&format!("{}/test", webhook.path()), test)
+        .await;
+    let delivery = tested.expect(202)["delivery_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(tenant.until_ended(&delivery).await["status"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_built_in_topic_can_be_changed_and_comes_back() {
+    let app = App::start().await;
+    let (tenant, platform) = (app.tenant("acme").await, app.platform());
+    let path = "/api/platform/topics/ticket.created";
+    let shown = async || {
+        let listed = platform.walk("/api/platform/topics", 200).await;
+        let mut topics = listed.into_iter();
+        topics.find(|row| row["name"] == "ticket.created").unwrap()
+    };
+    let publish = async || {
+        let body = json!({"event": "ticket.created", "data": {}});
+        tenant.api.post("/api/events", body).await
+    };
+    let before = shown().await;
+    assert_eq!(before["schema"], Value::Null);
+    let schema = json!({"required": ["ticket"]});
+    let changed = platform
+        .put(path, json!({"schema": schema}))
+        .await
+        .expect(200);
+    let mut expected = before.clone();
+    expected["schema"] = schema;
+    assert_eq!(changed, expected, "it keeps its description");
+    assert_eq!(shown().await, expected);
+    publish().await.problem(422, "invalid_content");
+    let described = platform
+        .put(path, json!({"description": "Ours"}))
+        .await
+        .expect(200);
+    assert_eq!(
+        (&described["description"], &described["schema"]),
+        (&json!("Ours"), &Value::Null)
+    );
+    publish().await.expect(202);
+    platform.delete(path).await.expect(204);
+    assert_eq!(shown().await, before);
+    platform.delete(path).await.problem(409, "built_in_topic");
+}
+
+#[tokio::test]
+async fn what_is_no_schema_is_refused() {
+    let app = App::start().await;
+    let platform = app.platform();
+    let deep = format!("{}true{}", r#"{"not":"#.repeat(65), "}".repeat(65));
+    for (schema, says) in [
+        ("5", "must be a JSON Schema; at its root"),
+        ("[]", "must be a JSON Schema; at its root"),
+        (r#""object""#, "must be a JSON Schema; at its root"),
+        (r#"{"type":"objekt"}"#, "at /type: "),
+        (
+            r#"{"properties":{"a":{"minimum":"x"}}}"#,
+            "at /properties/a/minimum: \"x\" is not of type \"number\"",
+        ),
+        (
+            r#"{"properties":{"a":{"pattern":"^(?!x)"}}}"#,
+            "no look-around",
+        ),
+        (r##"{"$ref":"#/nowhere"}"##, "must be in the schema itself"),
+        (
+            r#"{"$ref":"http://127.0.0.1:1/x.json"}"#,
+            "must be in the schema itself",
+        ),
+        (
+            r#"{"$ref":"file:///etc/hostname"}"#,
+            "must be in the schema itself",
+        ),
+        (&deep, "deeper than 64 levels"),
+        (r#"{"const":"\ud800"}"#, "cannot be read"),
+    ] {
+        let problem = put_schema(&platform, ORDER, schema)
+            .await
+            .problem(422, "invalid_content");
+        let error = &problem["errors"][0];
+        assert_eq!(
+            (&error["field"], &error["code"]),
+            (&json!("schema"), &json!("invalid_schema"))
+        );
+        assert!(
+            error["message"].as_str().unwrap().contains(says),
+            "{schema}: {error}"
+        );
+    }
+    let listed = platform.walk("/api/platform/topics", 200).await;
+    assert!(!names(&listed).contains(&"order.placed"));
 }

@@ -1,3 +1,12 @@
+use super::Topic;
+
+/// What a topic that Hookledger brings along is about; nothing if it is none.
+pub fn built_in_description(topic: &Topic) -> Option<&'static str> {
+    BUILT_IN
+        .iter()
+        .find_map(|(name, description)| (*name == topic.as_str()).then_some(*description))
+}
+
 /// The topics that Hookledger brings along, each with what it is about: VexylCloud's own.
 pub const BUILT_IN: &[(&str, &str)] = &[
     ("automation.completed", "An automation ended well"),

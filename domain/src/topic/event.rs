@@ -8,6 +8,9 @@ pub enum Event {
     Defined {
         /// What it is about, for people.
         description: String,
+        /// The JSON Schema that the data of its messages must meet, as it was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        schema: Option<String>,
     },
     /// It is in the catalogue no more.
     Removed,

@@ -74,7 +74,13 @@ pub struct Changes {
 }
 
 /// The most patterns that a webhook may subscribe to.
-const EVENTS_MAX: usize = 100;
+pub const EVENTS_MAX: usize = 100;
+/// The highest rate limit, in attempts a second.
+pub const RATE_LIMIT_MAX: u64 = 10_000;
+/// The highest limit of attempts at one time.
+pub const IN_FLIGHT_MAX: u64 = 1000;
+/// The longest limit for an attempt, in seconds.
+pub const TIMEOUT_SECONDS_MAX: u64 = 30;
 
 impl Changes {
     /// Checks what is given and puts it over `config`. Fields that are not given are not judged
@@ -179,19 +185,19 @@ impl Changes {
         number(
             "rate_limit",
             self.rate_limit,
-            10_000,
+            RATE_LIMIT_MAX,
             &mut config.rate_limit,
         );
         number(
             "max_in_flight",
             self.max_in_flight,
-            1000,
+            IN_FLIGHT_MAX,
             &mut config.max_in_flight,
         );
         number(
             "timeout_seconds",
             self.timeout_seconds,
-            30,
+            TIMEOUT_SECONDS_MAX,
             &mut config.timeout_seconds,
         );
     }

@@ -77,7 +77,9 @@ pub enum Refused {
         name: String,
     },
     /// Set by the server itself.
-    #[error("the header {name:?} is set by the server or by HTTP and cannot be configured")]
+    #[error(
+        "the header {name:?} is set by the server or by HTTP and cannot be configured; use another name"
+    )]
     Reserved {
         /// The name as given.
         name: String,
@@ -89,7 +91,7 @@ pub enum Refused {
         name: String,
     },
     /// A line end, tab or other control character in the value.
-    #[error("the value of the header {name:?} contains a control character")]
+    #[error("the value of the header {name:?} must not contain control characters")]
     Value {
         /// The name as given.
         name: String,

@@ -175,10 +175,12 @@ fn a_custom_topic_has_a_row_until_it_is_removed() {
     let name: Topic = "order.paid".parse().unwrap();
     let defined = topic::Event::Defined {
         description: "An order was paid".to_owned(),
+        schema: Some("true".to_owned()),
     };
     let row = TopicRow {
         name: name.clone(),
         description: "An order was paid".to_owned(),
+        schema: Some("true".to_owned()),
     };
     assert_eq!(changes("order.paid", defined), [Change::PutTopic(row)]);
     assert_eq!(

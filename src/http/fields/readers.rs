@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use chrono::{DateTime, Datelike, Utc};
-use hookledger_domain::permission::Role;
+use hookledger_domain::{json, permission::Role};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
@@ -12,8 +12,6 @@ use super::{Elements, Entries, Errors};
 /// How deep the arrays and objects of a message may be nested. Receivers' parsers have such
 /// limits too; a message that they cannot read would fail until it is exhausted.
 pub(in crate::http) const DEPTH_MAX: usize = 128;
-/// How many elements of a list are read; every list of a body has a lower limit of its own.
-const ELEMENTS_MAX: usize = 200;
 /// The largest whole number up to which a floating-point number knows all of them: 2^53 - 1.
 const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
 
@@ -41,48 +39,53 @@ pub(in crate::http) fn boolean(field: &str, value: &RawValue, errors: &mut Error
     typed(field, value, errors, "must be true or false")
 }
 
-/// A whole number from 0. To JSON, `5.0` is the whole number 5.
-pub(in crate::http) fn integer(field: &str, value: &RawValue, errors: &mut Errors) -> Option<u64> {
+/// A whole number; to JSON, `5.0` is the whole number 5. Whether it lies within `MIN` and `MAX` is
+/// for the domain to say; those that lie nowhere near are refused with them.
+pub(in crate::http) fn integer<const MIN: u64, const MAX: u64>(
+    field: &str,
+    value: &RawValue,
+    errors: &mut Errors,
+) -> Option<u64> {
     if let Ok(number) = value.get().parse() {
         return Some(number);
     }
-    match serde_json::from_str::<f64>(value.get()) {
-        Ok(number) if number.fract() != 0.0 => {
-            errors.push(field, "invalid_type", "must be a whole number");
-        }
+    let is_number = value
+        .get()
+        .starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    let code = match serde_json::from_str::<f64>(value.get()) {
+        Ok(number) if number.fract() != 0.0 => "invalid_type",
         // Texts of whole numbers up to here say the same as texts of floating-point ones.
         Ok(number) if (0.0..=MAX_SAFE_INTEGER).contains(&number) => {
             return format!("{number:.0}").parse().ok();
         }
-        Ok(_) => errors.push(field, "out_of_range", "is negative or too large"),
-        Err(_)
-            if value
-                .get()
-                .starts_with(|c: char| c == '-' || c.is_ascii_digit()) =>
-        {
-            errors.push(field, "out_of_range", "is negative or too large");
-        }
-        Err(_) => errors.push(field, "invalid_type", "must be a whole number"),
-    }
+        Ok(_) => "out_of_range",
+        Err(_) if is_number => "out_of_range",
+        Err(_) => "invalid_type",
+    };
+    errors.push(
+        field,
+        code,
+        format!("must be a whole number from {MIN} to {MAX}"),
+    );
     None
 }
 
-/// A list of whole numbers.
-pub(in crate::http) fn integers(
+/// A list of at most so many whole numbers, each as for [`integer`].
+pub(in crate::http) fn integers<const COUNT: usize, const MIN: u64, const MAX: u64>(
     field: &str,
     value: &RawValue,
     errors: &mut Errors,
 ) -> Option<Vec<u64>> {
-    list(field, value, errors, integer)
+    list::<u64, COUNT>(field, value, errors, integer::<MIN, MAX>)
 }
 
-/// A list of texts.
-pub(in crate::http) fn texts(
+/// A list of at most so many texts.
+pub(in crate::http) fn texts<const COUNT: usize>(
     field: &str,
     value: &RawValue,
     errors: &mut Errors,
 ) -> Option<Vec<String>> {
-    list(field, value, errors, text)
+    list::<String, COUNT>(field, value, errors, text)
 }
 
 /// An object whose values are texts.
@@ -95,7 +98,7 @@ pub(in crate::http) fn headers(
         errors.push(
             field,
             "invalid_type",
-            "must be an object of names and texts",
+            "must be an object of header names and strings",
         );
         return None;
     };
@@ -150,6 +153,11 @@ pub(in crate::http) fn role(field: &str, value: &RawValue, errors: &mut Errors) 
     }
 }
 
+/// Anything, its text kept as it is.
+pub(in crate::http) fn json(_: &str, value: &RawValue, _: &mut Errors) -> Option<Box<RawValue>> {
+    Some(value.to_owned())
+}
+
 /// A JSON object, its text kept as it is.
 pub(in crate::http) fn object(
     field: &str,
@@ -160,41 +168,12 @@ pub(in crate::http) fn object(
         errors.push(field, "invalid_type", "must be a JSON object");
         return None;
     }
-    if is_too_deep(value.get()) {
+    if json::is_deeper(value.get(), DEPTH_MAX) {
         let message = format!("must not be nested deeper than {DEPTH_MAX} levels");
         errors.push(field, "too_deep", message);
         return None;
     }
     Some(value.to_owned())
-}
-
-fn is_too_deep(json: &str) -> bool {
-    let mut depth = 0_usize;
-    let mut bytes = json.bytes();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > DEPTH_MAX {
-                    return true;
-                }
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
-            _ => {}
-        }
-    }
-    false
-}
-
-fn skip_string(bytes: &mut std::str::Bytes<'_>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => drop(bytes.next()),
-            b'"' => return,
-            _ => {}
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -213,18 +192,19 @@ fn typed<T: DeserializeOwned>(
     read
 }
 
-fn list<T>(
+fn list<T, const COUNT: usize>(
     field: &str,
     value: &RawValue,
     errors: &mut Errors,
     reader: super::Reader<T>,
 ) -> Option<Vec<T>> {
-    let Ok(elements) = serde_json::from_str::<Elements<'_, ELEMENTS_MAX>>(value.get()) else {
-        errors.push(field, "invalid_type", "must be a list");
+    let Ok(elements) = serde_json::from_str::<Elements<'_, COUNT>>(value.get()) else {
+        let message = format!("must be a list of at most {COUNT} elements");
+        errors.push(field, "invalid_type", message);
         return None;
     };
     if elements.count > elements.first.len() {
-        let message = format!("has {} elements, which is too many", elements.count);
+        let message = format!("must have at most {COUNT} elements, has {}", elements.count);
         errors.push(field, "invalid_length", message);
         return None;
     }

@@ -14,12 +14,12 @@ struct Sample {
 impl Body for Sample {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let name = fields.required("name", text);
-        let count = fields.optional("count", integer);
+        let count = fields.optional("count", integer::<0, 9>);
         let note = fields.nullable("note", text);
         let data = fields
             .optional("data", object)
             .map(|raw| raw.get().to_owned());
-        let events = fields.optional("events", texts);
+        let events = fields.optional("events", texts::<3>);
         Some(Self {
             name: name?,
             count,
@@ -115,6 +115,11 @@ fn wrong_values_are_422() {
         (r#"{"name":"a","count":null}"#, "count", "invalid_type"),
         (r#"{"name":"a","data":null}"#, "data", "invalid_type"),
         (r#"{"name":"a","events":{}}"#, "events", "invalid_type"),
+        (
+            r#"{"name":"a","events":["","","",""]}"#,
+            "events",
+            "invalid_length",
+        ),
     ] {
         assert_eq!(code(body), (field.to_owned(), expected), "{body}");
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use hookledger_domain::webhook::{Changes, Ordering};
+use hookledger_domain::{
+    retry::Schedule,
+    webhook::{Changes, EVENTS_MAX, IN_FLIGHT_MAX, Ordering, RATE_LIMIT_MAX, TIMEOUT_SECONDS_MAX},
+};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -143,7 +146,7 @@ impl Body for NewWebhook {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let name = fields.required("name", fields::text);
         let url = fields.required("url", fields::text);
-        let events = fields.required("events", fields::texts);
+        let events = fields.required("events", fields::texts::<EVENTS_MAX>);
         let rest = read_optional(fields);
         Some(Self {
             name: name?,
@@ -166,7 +169,7 @@ impl Body for WebhookChanges {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         let name = fields.optional("name", fields::text);
         let url = fields.optional("url", fields::text);
-        let events = fields.optional("events", fields::texts);
+        let events = fields.optional("events", fields::texts::<EVENTS_MAX>);
         Some(Self {
             name,
             url,
@@ -187,10 +190,14 @@ fn read_optional(fields: &mut Fields<'_>) -> WebhookChanges {
         headers: fields.optional("headers", fields::headers),
         filter: fields.nullable("filter", fields::text),
         ordering: fields.optional("ordering", ordering),
-        rate_limit: fields.nullable("rate_limit", fields::integer),
-        max_in_flight: fields.nullable("max_in_flight", fields::integer),
-        timeout_seconds: fields.nullable("timeout_seconds", fields::integer),
-        retry_schedule: fields.nullable("retry_schedule", fields::integers),
+        rate_limit: fields.nullable("rate_limit", fields::integer::<1, RATE_LIMIT_MAX>),
+        max_in_flight: fields.nullable("max_in_flight", fields::integer::<1, IN_FLIGHT_MAX>),
+        timeout_seconds: fields
+            .nullable("timeout_seconds", fields::integer::<1, TIMEOUT_SECONDS_MAX>),
+        retry_schedule: fields.nullable(
+            "retry_schedule",
+            fields::integers::<{ Schedule::WAITS_MAX }, 0, { Schedule::WAIT_SECONDS_MAX }>,
+        ),
     }
 }
 
@@ -234,11 +241,16 @@ impl From<WebhookChanges> for Changes {
 }
 
 fn ordering(field: &str, value: &RawValue, errors: &mut Errors) -> Option<Ordering> {
+    let allowed = "must be \"none\" or \"fifo\"";
+    if !value.get().starts_with('"') {
+        errors.push(field, "invalid_type", allowed);
+        return None;
+    }
     match fields::text(field, value, errors)?.as_str() {
         "none" => Some(Ordering::None),
         "fifo" => Some(Ordering::Fifo),
         _ => {
-            errors.push(field, "invalid_value", "must be none or fifo");
+            errors.push(field, "invalid_value", allowed);
             None
         }
     }

@@ -5,7 +5,7 @@ use hookledger_domain::{
     clock::rfc3339,
     permission::Permission,
     signature::{InvalidSecret, Secret},
-    webhook::GRACE_SECONDS_DEFAULT,
+    webhook::{GRACE_SECONDS_DEFAULT, GRACE_SECONDS_MAX},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -74,7 +74,8 @@ struct Rotation {
 impl Body for Rotation {
     fn read(fields: &mut Fields<'_>) -> Option<Self> {
         Some(Self {
-            grace_seconds: fields.optional("grace_seconds", fields::integer),
+            grace_seconds: fields
+                .optional("grace_seconds", fields::integer::<0, GRACE_SECONDS_MAX>),
             secret: fields.optional("secret", secret),
         })
     }

@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0002_create_views.sql"),
     include_str!("../migrations/postgres/0003_count_generations.sql"),
     include_str!("../migrations/postgres/0004_create_nodes.sql"),
+    include_str!("../migrations/postgres/0005_topic_schemas.sql"),
     include_str!("../migrations/postgres/0006_erasure.sql"),
     include_str!("../migrations/postgres/0007_delivery_control.sql"),
 ];

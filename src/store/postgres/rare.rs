@@ -35,7 +35,8 @@ pub(super) async fn apply(
             .bind(id.uuid()),
         Change::PutTopic(row) => sqlx::query(sql!("put_topic"))
             .bind(row.name.as_str())
-            .bind(&row.description),
+            .bind(&row.description)
+            .bind(&row.schema),
         Change::DeleteTopic { name } => sqlx::query(sql!("delete_topic")).bind(name.as_str()),
         Change::EraseMessageBody { id } => erase_body(tenant, id.uuid()),
         Change::EraseResponseBody { id } => erase_body(tenant, id.uuid()),

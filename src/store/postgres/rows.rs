@@ -138,6 +138,7 @@ pub(super) fn topic(row: &PgRow) -> Result<TopicRow, Error> {
     Ok(TopicRow {
         name: parsed(row, "name")?,
         description: row.try_get("description")?,
+        schema: row.try_get("schema")?,
     })
 }
 

@@ -41,7 +41,10 @@ pub(super) fn apply(
         Change::CountGeneration { id } => run(sql!("count_generation"), &[&id.as_str()]),
         Change::InsertToken(row) => insert_token(connection, row),
         Change::DeleteToken { id } => run(sql!("delete_token"), &[&tenant, &id.to_string()]),
-        Change::PutTopic(row) => run(sql!("put_topic"), &[&row.name.as_str(), &row.description]),
+        Change::PutTopic(row) => run(
+            sql!("put_topic"),
+            &[&row.name.as_str(), &row.description, &row.schema],
+        ),
         Change::DeleteTopic { name } => run(sql!("delete_topic"), &[&name.as_str()]),
         Change::InsertWebhook(row) => insert_webhook(connection, row),
         Change::SetWebhookActive { .. }

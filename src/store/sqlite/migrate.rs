@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0002_create_views.sql"),
     include_str!("../migrations/sqlite/0003_count_generations.sql"),
     include_str!("../migrations/sqlite/0004_create_nodes.sql"),
+    include_str!("../migrations/sqlite/0005_topic_schemas.sql"),
     include_str!("../migrations/sqlite/0006_erasure.sql"),
     include_str!("../migrations/sqlite/0007_delivery_control.sql"),
 ];

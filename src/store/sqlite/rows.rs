@@ -141,6 +141,7 @@ pub(super) fn topic(row: &SqliteRow) -> Result<TopicRow, Error> {
     Ok(TopicRow {
         name: parsed(row, "name")?,
         description: row.try_get("description")?,
+        schema: row.try_get("schema")?,
     })
 }
 

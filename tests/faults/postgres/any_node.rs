@@ -1,14 +1,17 @@
 //! Any node serves any request, and what one node is told holds at once for the next request to
 //! another one.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
 use super::nodes::{id_held_by, until_shares_are_fair};
-use crate::support::{Api, App, Receiver, Server, Tenant};
+use crate::support::{Api, App, Database, Receiver, Server, Tenant, eventually};
 
 /// How often everything is changed through one node and looked at through the other.
 const ALTERNATIONS: usize = 30;
@@ -167,6 +170,66 @@ async fn a_topic_and_a_suspension_hold_for_the_next_request_anywhere() {
         })
         .await;
     }
+}
+
+/// Publishes an order without data; gives whether that meets the schema.
+async fn is_accepted(tenant: &Tenant) -> bool {
+    let body = json!({"event": "order.placed", "data": {}});
+    let answer = tenant.api.post("/api/events", body).await;
+    match answer.status {
+        202 => true,
+        _ => {
+            let problem = answer.problem(422, "invalid_content");
+            assert_eq!(problem["errors"][0]["code"], "schema_mismatch");
+            false
+        }
+    }
+}
+
+/// Waits until this node goes by the schema that lets it pass, or not.
+async fn until_accepted(tenant: &Tenant, is_wanted: bool) {
+    eventually("the other schema", async || {
+        (is_accepted(tenant).await == is_wanted).then_some(())
+    })
+    .await;
+}
+
+/// A topic that a node knows is not looked up by it, so it has to be told.
+#[tokio::test]
+async fn a_schema_holds_on_every_node_soon() {
+    alternate("acme", async |round, a, b| {
+        let path = "/api/platform/topics/order.placed";
+        let schema = json!({"required": [format!("field-{round}")]});
+        let put = async |schema: &Value| {
+            let body = json!({"description": "An order", "schema": schema});
+            let answer = a.platform.put(path, body).await;
+            assert!([200, 201].contains(&answer.status), "{answer:?}");
+        };
+        put(&Value::Null).await;
+        assert!(is_accepted(a).await, "round {round}");
+        until_accepted(b, true).await;
+        put(&schema).await;
+        assert!(!is_accepted(a).await, "round {round}");
+        until_accepted(b, false).await;
+    })
+    .await;
+}
+
+/// What a node says of a change may be lost; then the others find it out.
+#[tokio::test]
+async fn a_schema_of_which_no_notice_came_is_found() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = Arc::new(Database::fresh(&server));
+    let app = App::on_database(&database, &[]).await;
+    let tenant = app.tenant("acme").await;
+    let path = "/api/platform/topics/order.placed";
+    app.platform().put(path, json!({})).await.expect(201);
+    assert!(is_accepted(&tenant).await);
+    let changed = r#"UPDATE topics SET schema = '{"required":["id"]}' RETURNING name"#;
+    assert_eq!(database.ask(changed), "order.placed");
+    until_accepted(&tenant, false).await;
 }
 
 async fn is_taken(api: &Api) -> bool {
