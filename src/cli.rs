@@ -114,7 +114,7 @@ pub enum Error {
         /// The data directory.
         data_dir: String,
         /// Why it cannot be opened; another process may have locked it.
-        source: server::Error,
+        source: Box<server::Error>,
     },
     /// The server was asked and did not do it.
     #[error(transparent)]

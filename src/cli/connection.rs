@@ -88,7 +88,7 @@ impl Connection {
             .map_err(|source| Error::LocalLedger {
                 address,
                 data_dir,
-                source,
+                source: Box::new(source),
             })?;
         let token = match &self.token {
             Some(token) => token.clone(),

@@ -377,7 +377,7 @@ impl Engine for Sqlite {
 }
 
 /// Where a walk over tenants and webhooks goes on; the empty texts come before all others.
-pub(super) fn place<'a>(after: Option<(&'a TenantId, WebhookId)>) -> (&'a str, String) {
+pub(super) fn place(after: Option<(&TenantId, WebhookId)>) -> (&str, String) {
     match after {
         Some((tenant, webhook)) => (tenant.as_str(), webhook.to_string()),
         None => ("", String::new()),
