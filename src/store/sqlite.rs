@@ -7,6 +7,7 @@ mod filters;
 mod migrate;
 mod reads;
 mod recent;
+mod recoveries;
 mod rows;
 mod stats;
 mod transfer;

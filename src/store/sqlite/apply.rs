@@ -4,10 +4,11 @@ use chrono::{DateTime, Utc};
 use hookledger_domain::{ids::WebhookId, tenant::TenantId, topic::Topic, webhook::DisableReason};
 use hookledger_projections::{
     Change, DeliveryProgress,
-    rows::{AttemptRow, DeliveryRow, MessageRow, RecoveryRow, TenantRow, TokenRow, WebhookRow},
+    rows::{AttemptRow, DeliveryRow, MessageRow, TenantRow, TokenRow, WebhookRow},
 };
 use rusqlite::{Connection, Params, ToSql, params};
 
+use super::recoveries;
 use crate::store::Error;
 
 macro_rules! sql {
@@ -58,10 +59,10 @@ pub(super) fn apply(
         Change::NoteOutcome {
             webhook_id,
             failed_at,
-        } => note_outcome(connection, tenant, *webhook_id, *failed_at),
-        Change::InsertRecovery(row) => insert_recovery(connection, row),
+        } => recoveries::note_outcome(connection, tenant, *webhook_id, *failed_at),
+        Change::InsertRecovery(row) => recoveries::insert_recovery(connection, row),
         Change::AdvanceRecovery { .. } | Change::EndRecovery { .. } => {
-            change_recovery(connection, tenant, change)
+            recoveries::change_recovery(connection, tenant, change)
         }
         Change::EraseMessageBody { id } => {
             run(sql!("erase_message_body"), &[&tenant, &id.to_string()])
@@ -72,12 +73,16 @@ pub(super) fn apply(
     }
 }
 
-fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<(), Error> {
+pub(super) fn execute(
+    connection: &Connection,
+    sql: &str,
+    values: impl Params,
+) -> Result<(), Error> {
     connection.prepare_cached(sql)?.execute(values)?;
     Ok(())
 }
 
-fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {
+pub(super) fn millis(time: Option<DateTime<Utc>>) -> Option<i64> {
     time.map(|time| time.timestamp_millis())
 }
 
@@ -294,67 +299,6 @@ fn update_delivery(
             last.response_status,
             last.error.as_ref().map(|error| error.code.as_str()),
             last.error.as_ref().map(|error| &error.message),
-        ],
-    )
-}
-
-fn note_outcome(
-    connection: &Connection,
-    tenant: &str,
-    webhook: WebhookId,
-    failed_at: Option<DateTime<Utc>>,
-) -> Result<(), Error> {
-    let id = webhook.to_string();
-    match millis(failed_at) {
-        Some(failed_at) => execute(
-            connection,
-            sql!("note_failure"),
-            params![tenant, id, failed_at],
-        ),
-        None => execute(connection, sql!("note_success"), params![tenant, id]),
-    }
-}
-
-fn change_recovery(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
-    match change {
-        Change::AdvanceRecovery { id, requested } => execute(
-            connection,
-            sql!("advance_recovery"),
-            params![tenant, id.to_string(), requested.cast_signed()],
-        ),
-        Change::EndRecovery {
-            id,
-            state,
-            completed_at,
-        } => execute(
-            connection,
-            sql!("end_recovery"),
-            params![
-                tenant,
-                id.to_string(),
-                state.as_str(),
-                completed_at.timestamp_millis()
-            ],
-        ),
-        // Nothing else changes a recovery's row.
-        _ => Ok(()),
-    }
-}
-
-fn insert_recovery(connection: &Connection, row: &RecoveryRow) -> Result<(), Error> {
-    execute(
-        connection,
-        sql!("insert_recovery"),
-        params![
-            row.tenant_id.as_str(),
-            row.id.to_string(),
-            row.webhook_id.to_string(),
-            row.from.timestamp_millis(),
-            row.to.timestamp_millis(),
-            row.selection.as_str(),
-            row.state.as_str(),
-            row.matched.cast_signed(),
-            row.requested.cast_signed(),
         ],
     )
 }
