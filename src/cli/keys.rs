@@ -49,7 +49,7 @@ fn tell(rotated: &Value) -> String {
     let (newest, needed) = in_use.split_first().unwrap_or((&"", &[]));
     let mut lines = vec![match (count("resealed"), count("unreadable")) {
         (0, 0) => {
-            format!("Nothing to do: all secrets are sealed with master key {newest} already.")
+            format!("Nothing to seal anew: all secrets are sealed with master key {newest}.")
         }
         (1, _) => format!("1 secret is sealed anew, with master key {newest}."),
         (many, _) => format!("{many} secrets are sealed anew, with master key {newest}."),
@@ -95,7 +95,7 @@ mod tests {
             "in_use": ["b"], "not_needed": []});
         assert_eq!(
             tell(&nothing),
-            "Nothing to do: all secrets are sealed with master key b already."
+            "Nothing to seal anew: all secrets are sealed with master key b."
         );
     }
 

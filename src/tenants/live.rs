@@ -13,7 +13,7 @@ use hookledger_domain::{
     retry::Schedule,
     signature::Secret,
     tenant::TenantId,
-    webhook::{Ordering, Webhook},
+    webhook::{Ordering, SealedSecret, Webhook},
 };
 
 use super::lane::{Mode, Terms};
@@ -44,12 +44,15 @@ impl LiveWebhook {
         now: DateTime<Utc>,
     ) -> Result<Self, vault::Error> {
         let webhook = stream.state;
-        let mut secrets = vec![(vault.open(tenant, id, webhook.secret())?, None)];
+        let open = |secret: &SealedSecret| {
+            let opened = vault.open(tenant, id, secret);
+            opened.inspect_err(|error| {
+                tracing::error!(%error, %tenant, webhook = %id, "a webhook cannot be sent to");
+            })
+        };
+        let mut secrets = vec![(open(webhook.secret())?, None)];
         for previous in webhook.previous_secrets(now) {
-            secrets.push((
-                vault.open(tenant, id, &previous.secret)?,
-                Some(previous.expires_at),
-            ));
+            secrets.push((open(&previous.secret)?, Some(previous.expires_at)));
         }
         let waits = webhook.config().retry_schedule.as_ref().map(|waits| {
             waits

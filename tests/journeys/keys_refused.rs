@@ -45,9 +45,9 @@ async fn keys_that_do_not_open_the_secrets_are_refused() {
 
     let (old_id, new_id, wrong_id) = (id_of(&old), id_of(&new), id_of(&wrong));
     let old_missing =
-        format!("master key {old_id} is missing, with which secrets of 3 webhooks are sealed");
+        format!("master key {old_id} is missing: secrets of 3 webhooks are sealed with it");
     let new_missing =
-        format!("master key {new_id} is missing, with which secrets of 1 webhook are sealed");
+        format!("master key {new_id} is missing: secrets of 1 webhook are sealed with it");
     let given = format!("(given: {wrong_id})");
     let advice = "`hookledger keys rotate`";
     is_refused(
@@ -81,7 +81,7 @@ async fn a_ledger_without_webhooks_keeps_its_key_too() {
     app.tenant("acme").await;
     stop(&mut app).await;
     let own = format!(
-        "master key {} is missing, which this ledger uses",
+        "master key {} is missing: this ledger is used with it",
         id_of(MASTER_KEY)
     );
     is_refused(&mut app, &key(3), 1, &[&own]).await;
@@ -96,7 +96,7 @@ async fn a_ledger_without_webhooks_keeps_its_key_too() {
     let rotated = app.run(&["keys", "rotate"]).await;
     assert!(rotated.status.success());
     let newer = format!(
-        "master key {} is missing, which this ledger uses",
+        "master key {} is missing: this ledger is used with it",
         id_of(&key(3))
     );
     is_refused(&mut app, MASTER_KEY, 1, &[&newer]).await;
@@ -152,7 +152,7 @@ async fn a_second_node_needs_the_key_of_the_first() {
     let mut other = app.another_node(&[]).await;
     stop(&mut other).await;
     let own = format!(
-        "master key {} is missing, which this ledger uses",
+        "master key {} is missing: this ledger is used with it",
         id_of(MASTER_KEY)
     );
     is_refused(&mut other, &key(3), 1, &[&own]).await;

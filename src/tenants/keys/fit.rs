@@ -66,14 +66,17 @@ impl fmt::Display for MissingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key_id = &self.key_id;
         match self.webhooks {
-            0 => write!(f, "master key {key_id} is missing, which this ledger uses"),
+            0 => write!(
+                f,
+                "master key {key_id} is missing: this ledger is used with it"
+            ),
             1 => write!(
                 f,
-                "master key {key_id} is missing, with which secrets of 1 webhook are sealed"
+                "master key {key_id} is missing: secrets of 1 webhook are sealed with it"
             ),
             many => write!(
                 f,
-                "master key {key_id} is missing, with which secrets of {many} webhooks are sealed"
+                "master key {key_id} is missing: secrets of {many} webhooks are sealed with it"
             ),
         }
     }

@@ -65,7 +65,7 @@ async fn of_two_keys_on_an_empty_database_one_is_the_ledgers() {
         if let Some(status) = ended {
             let log = node.log();
             assert_eq!(status.code(), Some(1), "{log}");
-            assert!(log.contains("which this ledger uses"), "{log}");
+            assert!(log.contains("this ledger is used with it"), "{log}");
         }
     }
     let adopted = "SELECT count(*) FROM events WHERE aggregate_type = 'vault'";
