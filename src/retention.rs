@@ -18,10 +18,10 @@ use crate::{
 
 /// So many times within the time for which bodies are kept it is looked for old ones, but not more
 /// often than once in the first time here, and not less than once in the second.
-const SWEEPS: u32 = 10;
-const BETWEEN_SWEEPS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
-/// How long the first sweep waits for a server that has just started.
-const FIRST: Duration = BETWEEN_SWEEPS.0;
+const PASSES: u32 = 10;
+const BETWEEN_PASSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
+/// How long the first pass waits for a server that has just started.
+const FIRST: Duration = BETWEEN_PASSES.0;
 /// A step is followed by a pause of so many times its own length: the rest of the time is for others.
 const PAUSE_FACTOR: u32 = 4;
 /// The shortest pause.
@@ -65,12 +65,12 @@ impl Retention {
 }
 
 async fn run(options: Options) {
-    let every = between_sweeps(options.keep);
+    let every = between_passes(options.keep);
     let mut wait = FIRST;
     loop {
         tokio::time::sleep(wait).await;
         wait = every;
-        match sweep(&options).await {
+        match pass(&options).await {
             Ok(0) => {}
             Ok(erased) => tracing::info!(erased, "bodies that were kept long enough are erased"),
             Err(error) => tracing::warn!(%error, "cannot erase old bodies now"),
@@ -78,13 +78,13 @@ async fn run(options: Options) {
     }
 }
 
-fn between_sweeps(keep: Duration) -> Duration {
-    (keep / SWEEPS).clamp(BETWEEN_SWEEPS.0, BETWEEN_SWEEPS.1)
+fn between_passes(keep: Duration) -> Duration {
+    (keep / PASSES).clamp(BETWEEN_PASSES.0, BETWEEN_PASSES.1)
 }
 
 /// Goes once through the bodies, from the oldest on, as long as it is this node's turn; says how many
-/// were erased. What is still needed is passed by, and looked at by the next sweep again.
-async fn sweep(options: &Options) -> Result<u64, Error> {
+/// were erased. What is still needed is passed by, and looked at by the next pass again.
+async fn pass(options: &Options) -> Result<u64, Error> {
     let keep = TimeDelta::from_std(options.keep).unwrap_or(TimeDelta::MAX);
     let Some(before) = options.clock.now().checked_sub_signed(keep) else {
         return Ok(0);

@@ -1,6 +1,7 @@
 //! What must hold when things go wrong: processes that die, receivers that misbehave, tenants
 //! that are a burden.
 
+mod erasing;
 mod hostile;
 mod keys;
 mod kill_rounds;

@@ -11,6 +11,7 @@ mod configuration;
 mod copy;
 mod deleting;
 mod disabling;
+mod erasing;
 mod filters;
 mod idempotency;
 mod keys;

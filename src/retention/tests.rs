@@ -62,9 +62,9 @@ impl World {
         }
     }
 
-    async fn sweep(&self, held: Held, millis: i64) -> u64 {
+    async fn pass(&self, held: Held, millis: i64) -> u64 {
         self.clock.0.store(millis, Ordering::SeqCst);
-        sweep(&self.options(held)).await.unwrap()
+        pass(&self.options(held)).await.unwrap()
     }
 
     /// Accepts a message; if it is pending, it is to be sent to somebody.
@@ -117,7 +117,7 @@ fn it_is_looked_often_enough_and_not_too_often() {
         (3650 * 86_400, 600),
     ] {
         let [keep, every] = [keep, every].map(Duration::from_secs);
-        assert_eq!(between_sweeps(keep), every, "{keep:?}");
+        assert_eq!(between_passes(keep), every, "{keep:?}");
     }
 }
 
@@ -133,20 +133,20 @@ async fn what_was_kept_long_enough_is_erased_and_counted() {
     let mut world = World::new().await;
     let old = world.publish(0, false).await;
     let young = world.publish(1, false).await;
-    assert_eq!(world.sweep(Held::everything(), 60_000).await, 0);
+    assert_eq!(world.pass(Held::everything(), 60_000).await, 0);
     assert!(
         world.has_body(old).await,
         "it was kept for {KEEP:?}, not longer"
     );
-    assert_eq!(world.sweep(Held::everything(), 60_001).await, 1);
+    assert_eq!(world.pass(Held::everything(), 60_001).await, 1);
     assert!(!world.has_body(old).await);
     assert!(world.has_body(young).await);
-    assert_eq!(world.sweep(Held::everything(), 60_001).await, 0);
+    assert_eq!(world.pass(Held::everything(), 60_001).await, 0);
     assert_eq!(world.metrics.bodies_erased_by_retention.get(), 1);
 }
 
 #[tokio::test]
-async fn a_sweep_goes_past_what_is_needed_in_as_many_steps_as_it_takes() {
+async fn a_pass_goes_past_what_is_needed_in_as_many_steps_as_it_takes() {
     let mut world = World::new().await;
     let mut kept = Vec::new();
     for millis in 0..1000 {
@@ -156,7 +156,7 @@ async fn a_sweep_goes_past_what_is_needed_in_as_many_steps_as_it_takes() {
             kept.push(id);
         }
     }
-    assert_eq!(world.sweep(Held::everything(), 100_000).await, 10);
+    assert_eq!(world.pass(Held::everything(), 100_000).await, 10);
     for id in kept {
         assert!(world.has_body(id).await);
     }
@@ -166,7 +166,7 @@ async fn a_sweep_goes_past_what_is_needed_in_as_many_steps_as_it_takes() {
 async fn a_node_erases_when_it_is_its_turn() {
     let mut world = World::new().await;
     let old = world.publish(0, false).await;
-    assert_eq!(world.sweep(Held::nothing(), 100_000).await, 0);
+    assert_eq!(world.pass(Held::nothing(), 100_000).await, 0);
     assert!(world.has_body(old).await);
 }
 
@@ -177,5 +177,5 @@ async fn before_there_is_time_nothing_is_old() {
         keep: Duration::MAX,
         ..world.options(Held::everything())
     };
-    assert_eq!(sweep(&options).await.unwrap(), 0);
+    assert_eq!(pass(&options).await.unwrap(), 0);
 }

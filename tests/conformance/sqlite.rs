@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::{
     Arc, BTreeMap, DateTime, Engine, Error, Fact, Metrics, Origin, Store, Stored, conforms,
-    erasing::{erase_message, publish_body, sizes_are_found_in_bodies, sweep},
+    erasing::{erase_message, erase_old, publish_body, sizes_are_found_in_bodies},
     open, reopen,
     world::World,
 };
@@ -260,7 +260,7 @@ async fn what_is_erased_is_not_left_in_the_file() {
     for id in ids.iter().skip(201).step_by(10) {
         erase_message(&store, *id).await.expect("it is erased");
     }
-    sweep(&store, super::at(200)).await;
+    erase_old(&store, super::at(200)).await;
     let is_left = |number: &usize| match number % 10 {
         0 => true,
         1 => false,

@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 55] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 59] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -160,7 +160,12 @@ const ROUTES: [(&str, &str, Who, &str, u16); 55] = [
         "",
         404,
     ),
+    // Once they are erased, whoever may erase them again.
+    ("DELETE", "/api/events/{erasable}/body", ADMIN, "", 204),
+    ("DELETE", "/api/admin/logs/{attempt}/body", ADMIN, "", 204),
     // The same with what is not there.
+    ("DELETE", "/api/events/{id}/body", ADMIN, "", 404),
+    ("DELETE", "/api/admin/logs/{id}/body", ADMIN, "", 404),
     ("GET", "/api/admin/webhooks/{id}", READS, "", 404),
     ("PATCH", "/api/admin/webhooks/{id}", ADMIN, "{}", 404),
     ("GET", "/api/admin/webhooks/{id}/secret", ADMIN, "", 404),
@@ -216,7 +221,14 @@ async fn world(receiver: &Receiver) -> World {
         .as_str()
         .unwrap()
         .to_owned();
+    let erasable = tenant.publish("ticket.created", json!({})).await;
+    let attempt = tenant.until(&erasable, "succeeded").await["log"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let names = vec![
+        ("{erasable}", erasable),
+        ("{attempt}", attempt),
         ("{webhook}", webhook.id),
         ("{message}", message),
         ("{delivery}", delivery),
@@ -231,8 +243,15 @@ impl World {
         for (name, value) in &self.names {
             path = path.replace(name, value);
         }
-        let prefix = ["webhooks", "deliveries", "tokens", "events", "recoveries"];
-        let prefixes = ["wh_", "dlv_", "tok_", "msg_", "rec_"];
+        let prefix = [
+            "webhooks",
+            "deliveries",
+            "tokens",
+            "events",
+            "recoveries",
+            "logs",
+        ];
+        let prefixes = ["wh_", "dlv_", "tok_", "msg_", "rec_", "att_"];
         for (collection, id) in prefix.into_iter().zip(prefixes) {
             let unknown = format!("{collection}/{id}0190a5b8c9d07f3e8a1b2c3d4e5f6071");
             path = path.replace(&format!("{collection}/{{id}}"), &unknown);

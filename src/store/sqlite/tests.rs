@@ -483,6 +483,8 @@ async fn statements(small: &mut Full, large: &mut Full) {
         (sql!("select_next_waiting"), &["acme", "webhook"]),
         (sql!("select_message_by_key"), &["acme", "key"]),
         (sql!("select_deliveries_of_message"), &["acme", "message"]),
+        (sql!("is_to_be_sent"), &["acme", "message"]),
+        (sql!("find_position_before"), &["msg_f", "att_f"]),
     ] {
         let costs = [
             small.of_statement(sql, values).await,
