@@ -3,7 +3,7 @@
 //!
 //! Whoever may configure a webhook may write any expression, and its messages may have any data. So
 //! the grammar is that of the crate `cel`, but an expression is evaluated here, step by counted
-//! step: see the decision `docs/decisions/0009-filters-are-metered.md`.
+//! step: see the decision `docs/decisions/0011-filters-are-metered.md`.
 
 mod arithmetic;
 mod compile;

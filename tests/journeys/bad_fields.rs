@@ -24,469 +24,199 @@ fn case(
     (name, value.into(), field, code, allowed)
 }
 
-fn texts() -> Vec<Case> {
-    let long = |characters| "x".repeat(characters);
-    vec![
-        case("name", "", "name", "invalid_length", "1 to 200 characters"),
-        case(
-            "name",
-            long(201),
-            "name",
-            "invalid_length",
-            "1 to 200 characters",
-        ),
-        case(
-            "name",
-            "a\nb",
-            "name",
-            "invalid_characters",
-            "must not contain control characters",
-        ),
-        case("name", 5, "name", "invalid_type", "must be a string"),
-        case(
-            "name",
-            Value::Null,
-            "name",
-            "invalid_type",
-            "must be a string",
-        ),
-        case(
-            "name",
-            json!({}),
-            "name",
-            "invalid_type",
-            "must be a string",
-        ),
-        case(
-            "description",
-            long(1001),
-            "description",
-            "invalid_length",
-            "0 to 1000 characters",
-        ),
-        case(
-            "description",
-            "a\u{0}",
-            "description",
-            "invalid_characters",
-            "must not contain control characters",
-        ),
-        case(
-            "description",
-            Value::Null,
-            "description",
-            "invalid_type",
-            "must be a string",
-        ),
-        case(
-            "description",
-            json!(["x"]),
-            "description",
-            "invalid_type",
-            "must be a string",
-        ),
-        case(
-            "url",
-            "",
-            "url",
-            "invalid_url",
-            "must start with `https://`",
-        ),
-        case(
-            "url",
-            "ftp://example.com/",
-            "url",
-            "invalid_url",
-            "must start with `https://`",
-        ),
-        case("url", "https://", "url", "invalid_url", "must name a host"),
-        case(
-            "url",
-            "https://u:p@example.com/",
-            "url",
-            "invalid_url",
-            "use a header",
-        ),
-        case(
-            "url",
-            "https://example.com/a b",
-            "url",
-            "invalid_url",
-            "percent-encode",
-        ),
-        case(
-            "url",
-            format!("https://example.com/{}", long(2048)),
-            "url",
-            "invalid_url",
-            "at most 2048 bytes",
-        ),
-        case(
-            "url",
-            "https://localhost/",
-            "url",
-            "refused_target",
-            "must be a public DNS name",
-        ),
-        case(
-            "url",
-            "https://10.0.0.1/",
-            "url",
-            "refused_target",
-            "only public addresses",
-        ),
-        case(
-            "url",
-            "https://example.com:25/",
-            "url",
-            "refused_target",
-            "use 443 or another port",
-        ),
-        case(
-            "url",
-            Value::Null,
-            "url",
-            "invalid_type",
-            "must be a string",
-        ),
-        case("url", 5, "url", "invalid_type", "must be a string"),
+/// Cases of a field whose errors name it itself.
+fn of(name: &'static str, cases: Vec<(Value, &'static str, &'static str)>) -> Vec<Case> {
+    let one = |(value, code, allowed)| (name, value, name, code, allowed);
+    cases.into_iter().map(one).collect()
+}
+
+fn long(characters: usize) -> Value {
+    json!("x".repeat(characters))
+}
+
+fn names() -> Vec<Case> {
+    let (string, control) = ("must be a string", "must not contain control characters");
+    let name = vec![
+        (json!(""), "invalid_length", "1 to 200 characters"),
+        (long(201), "invalid_length", "1 to 200 characters"),
+        (json!("a\nb"), "invalid_characters", control),
+        (json!(5), "invalid_type", string),
+        (json!(null), "invalid_type", string),
+        (json!({}), "invalid_type", string),
+    ];
+    let description = vec![
+        (long(1001), "invalid_length", "0 to 1000 characters"),
+        (json!("a\u{0}"), "invalid_characters", control),
+        (json!(null), "invalid_type", string),
+        (json!(["x"]), "invalid_type", string),
+    ];
+    [of("name", name), of("description", description)].concat()
+}
+
+fn urls() -> Vec<Case> {
+    let endless = format!("https://example.com/{}", "x".repeat(2048));
+    let refused = [
+        ("", "must start with `https://`"),
+        ("ftp://example.com/", "must start with `https://`"),
+        ("https://", "must name a host"),
+        ("https://u:p@example.com/", "use a header"),
+        ("https://example.com/a b", "percent-encode"),
+        (endless.as_str(), "at most 2048 bytes"),
     ]
+    .map(|(url, allowed)| (json!(url), "invalid_url", allowed));
+    let unreachable = [
+        ("https://10.0.0.1/", "only public addresses"),
+        ("https://example.com:25/", "use 443 or another port"),
+    ]
+    .map(|(url, allowed)| (json!(url), "refused_target", allowed));
+    let types = [json!(null), json!(5), json!([])];
+    let types = types.map(|value| (value, "invalid_type", "must be a string"));
+    let all = refused.into_iter().chain(unreachable).chain(types);
+    of("url", all.collect())
+}
+
+fn events() -> Vec<Case> {
+    let topics = |count| json!(vec!["ticket.created"; count]);
+    let many = "at most 100 elements";
+    let mut cases = of(
+        "events",
+        vec![
+            (json!([]), "invalid_length", "1 to 100 topics"),
+            (topics(101), "invalid_length", many),
+            (topics(1000), "invalid_length", many),
+            (json!("*"), "invalid_type", many),
+            (json!(null), "invalid_type", many),
+        ],
+    );
+    let pattern = "all topics below a prefix (ticket.*) or all topics (*)";
+    let nearest = "the nearest known topic is ticket.";
+    for (second, code, allowed) in [
+        (json!(5), "invalid_type", "must be a string"),
+        (json!("Ticket"), "invalid_topic", pattern),
+        (json!("tick*"), "invalid_topic", pattern),
+        (json!("*.created"), "invalid_topic", pattern),
+        (json!("ticket.updatd"), "unknown_topic", nearest),
+        (json!("tickets.*"), "unknown_topic", nearest),
+    ] {
+        cases.push(("events", json!(["*", second]), "events[1]", code, allowed));
+    }
+    cases
+}
+
+fn headers() -> Vec<Case> {
+    let object = "must be an object of header names and strings";
+    let many: Value = (0..21).map(|n| (format!("X-{n}"), json!("v"))).collect();
+    let mut cases = of(
+        "headers",
+        vec![
+            (json!([]), "invalid_type", object),
+            (json!(null), "invalid_type", object),
+            (many, "invalid_header", "at most 20 headers"),
+        ],
+    );
+    for (headers, allowed) in [
+        (json!({"Host": "x"}), "use another name"),
+        (json!({"webhook-id": "x"}), "use another name"),
+        (json!({"a b": "x"}), "use letters, digits and"),
+        (
+            json!({"X-A": "a\r\nb"}),
+            "must not contain control characters",
+        ),
+        (json!({"X-A": long(4096)}), "4096 bytes in sum"),
+        (
+            json!({"X-A": "1", "x-a": "2"}),
+            "the same in upper and lower case",
+        ),
+    ] {
+        cases.push(("headers", headers, "headers", "invalid_header", allowed));
+    }
+    let string = "must be a string";
+    cases.push((
+        "headers",
+        json!({"X-A": 1}),
+        "headers.X-A",
+        "invalid_type",
+        string,
+    ));
+    cases
 }
 
 fn choices() -> Vec<Case> {
-    let topics = |count| vec!["ticket.created"; count];
-    let pattern = "all topics below a prefix (ticket.*) or all topics (*)";
-    vec![
-        case(
-            "events",
-            json!([]),
-            "events",
-            "invalid_length",
-            "1 to 100 topics",
-        ),
-        case(
-            "events",
-            topics(101),
-            "events",
-            "invalid_length",
-            "at most 100 elements, has 101",
-        ),
-        case(
-            "events",
-            topics(1000),
-            "events",
-            "invalid_length",
-            "at most 100 elements, has 1000",
-        ),
-        case(
-            "events",
-            "*",
-            "events",
-            "invalid_type",
-            "must be a list of at most 100",
-        ),
-        case(
-            "events",
-            Value::Null,
-            "events",
-            "invalid_type",
-            "must be a list of at most 100",
-        ),
-        case(
-            "events",
-            json!(["*", 5]),
-            "events[1]",
-            "invalid_type",
-            "must be a string",
-        ),
-        case(
-            "events",
-            json!(["Ticket"]),
-            "events[0]",
-            "invalid_topic",
-            pattern,
-        ),
-        case(
-            "events",
-            json!(["tick*"]),
-            "events[0]",
-            "invalid_topic",
-            pattern,
-        ),
-        case(
-            "events",
-            json!(["*.created"]),
-            "events[0]",
-            "invalid_topic",
-            pattern,
-        ),
-        case(
-            "events",
-            json!(["*", "ticket.updatd"]),
-            "events[1]",
-            "unknown_topic",
-            "the nearest known topic is ticket.updated",
-        ),
-        case(
-            "events",
-            json!(["tickets.*"]),
-            "events[0]",
-            "unknown_topic",
-            "the nearest known topic is ticket.",
-        ),
-        case(
-            "is_active",
-            "true",
-            "is_active",
-            "invalid_type",
-            "must be true or false",
-        ),
-        case(
-            "is_active",
-            1,
-            "is_active",
-            "invalid_type",
-            "must be true or false",
-        ),
-        case(
-            "is_active",
-            Value::Null,
-            "is_active",
-            "invalid_type",
-            "must be true or false",
-        ),
-        case(
-            "headers",
-            json!([]),
-            "headers",
-            "invalid_type",
-            "must be an object of header names and strings",
-        ),
-        case(
-            "headers",
-            Value::Null,
-            "headers",
-            "invalid_type",
-            "must be an object of header names and strings",
-        ),
-        case(
-            "headers",
-            json!({"X-A": 1}),
-            "headers.X-A",
-            "invalid_type",
-            "must be a string",
-        ),
-        case(
-            "headers",
-            json!({"Host": "x"}),
-            "headers",
-            "invalid_header",
-            "use another name",
-        ),
-        case(
-            "headers",
-            json!({"webhook-id": "x"}),
-            "headers",
-            "invalid_header",
-            "use another name",
-        ),
-        case(
-            "headers",
-            json!({"a b": "x"}),
-            "headers",
-            "invalid_header",
-            "use letters, digits and",
-        ),
-        case(
-            "headers",
-            json!({"X-A": "a\r\nb"}),
-            "headers",
-            "invalid_header",
-            "must not contain control characters",
-        ),
-        case(
-            "headers",
-            json!({"X-A": "v".repeat(4096)}),
-            "headers",
-            "invalid_header",
-            "4096 bytes in sum",
-        ),
-        case(
-            "headers",
-            json!({"X-A": "1", "x-a": "2"}),
-            "headers",
-            "invalid_header",
-            "the same in upper and lower case",
-        ),
-        case(
-            "headers",
-            (0..21)
-                .map(|n| (format!("X-{n}"), json!("v")))
-                .collect::<Value>(),
-            "headers",
-            "invalid_header",
-            "at most 20 headers",
-        ),
-        case(
-            "ordering",
-            "lifo",
-            "ordering",
-            "invalid_value",
-            "must be \"none\" or \"fifo\"",
-        ),
-        case(
-            "ordering",
-            "FIFO",
-            "ordering",
-            "invalid_value",
-            "must be \"none\" or \"fifo\"",
-        ),
-        case(
-            "ordering",
-            "",
-            "ordering",
-            "invalid_value",
-            "must be \"none\" or \"fifo\"",
-        ),
-        case(
-            "ordering",
-            Value::Null,
-            "ordering",
-            "invalid_type",
-            "must be \"none\" or \"fifo\"",
-        ),
-        case(
-            "ordering",
-            1,
-            "ordering",
-            "invalid_type",
-            "must be \"none\" or \"fifo\"",
-        ),
-    ]
+    let switches = [json!("true"), json!(1), json!(null)];
+    let switches = switches.map(|value| (value, "invalid_type", "must be true or false"));
+    let allowed = "must be \"none\" or \"fifo\"";
+    let words = ["lifo", "FIFO", ""].map(|word| (json!(word), "invalid_value", allowed));
+    let types = [json!(null), json!(1)].map(|value| (value, "invalid_type", allowed));
+    let orders = words.into_iter().chain(types).collect();
+    [of("is_active", switches.into()), of("ordering", orders)].concat()
 }
 
 fn filters() -> Vec<Case> {
-    let invalid = |text: &str, allowed| case("filter", text, "filter", "invalid_filter", allowed);
-    vec![
-        invalid("", "must be a CEL expression"),
-        invalid("data.", "line 1, column 6: is no CEL expression"),
-        invalid("data.priority = 'high'", "data.priority == \"high\""),
-        invalid(
+    let endless = format!("event == '{}'", "x".repeat(4096));
+    let nested = format!("{}true{}", "(".repeat(100), ")".repeat(100));
+    let sum = ["1"; 400].join("+");
+    let texts = [
+        ("", "must be a CEL expression"),
+        ("data.", "line 1, column 6: is no CEL expression"),
+        ("data.priority = 'high'", "data.priority == \"high\""),
+        (
             "priority == 'high'",
             "there are event (the topic, a string) and data",
         ),
-        invalid("data.items.any(i, i.x)", "there are has, all, exists,"),
-        invalid("size() == 1", "size(data.items)"),
-        invalid("event.matches('(')", "no regular expression (RE2"),
-        invalid(
+        ("data.items.any(i, i.x)", "there are has, all, exists,"),
+        ("size() == 1", "size(data.items)"),
+        ("event.matches('(')", "no regular expression (RE2"),
+        (
             "event.matches(data.x)",
             "must be a string that stands there",
         ),
-        invalid(
-            &format!("event == '{}'", "x".repeat(4096)),
-            "at most 4096 bytes",
-        ),
-        invalid(
-            &format!("{}true{}", "(".repeat(100), ")".repeat(100)),
-            "nested deeper than 50",
-        ),
-        invalid(&["1"; 400].join("+"), "at most 300 operators"),
-        case("filter", 5, "filter", "invalid_type", "must be a string"),
-        case("filter", true, "filter", "invalid_type", "must be a string"),
-        case(
-            "filter",
-            json!({}),
-            "filter",
-            "invalid_type",
-            "must be a string",
-        ),
-    ]
+        (endless.as_str(), "at most 4096 bytes"),
+        (nested.as_str(), "nested deeper than 50"),
+        (sum.as_str(), "at most 300 operators"),
+    ];
+    let texts = texts.map(|(text, allowed)| (json!(text), "invalid_filter", allowed));
+    let types = [json!(5), json!(true), json!({})];
+    let types = types.map(|value| (value, "invalid_type", "must be a string"));
+    of("filter", texts.into_iter().chain(types).collect())
 }
 
 fn numbers() -> Vec<Case> {
-    let mut cases = vec![
-        case(
-            "retry_schedule",
-            "1",
-            "retry_schedule",
-            "invalid_type",
-            "must be a list of at most 50",
-        ),
-        case(
-            "retry_schedule",
-            5,
-            "retry_schedule",
-            "invalid_type",
-            "must be a list of at most 50",
-        ),
-        case(
-            "retry_schedule",
-            vec![1; 51],
-            "retry_schedule",
-            "invalid_length",
-            "at most 50 elements, has 51",
-        ),
-        case(
-            "retry_schedule",
-            vec![1; 500],
-            "retry_schedule",
-            "invalid_length",
-            "at most 50 elements, has 500",
-        ),
-        case(
-            "retry_schedule",
-            json!([1, -1]),
-            "retry_schedule[1]",
-            "out_of_range",
-            "from 0 to 604800",
-        ),
-        case(
-            "retry_schedule",
-            json!([604_801]),
-            "retry_schedule[0]",
-            "out_of_range",
-            "from 0 to 604800",
-        ),
-        case(
-            "retry_schedule",
-            json!([1.5]),
-            "retry_schedule[0]",
-            "invalid_type",
-            "from 0 to 604800",
-        ),
-        case(
-            "retry_schedule",
-            json!(["1"]),
-            "retry_schedule[0]",
-            "invalid_type",
-            "from 0 to 604800",
-        ),
-        case(
-            "retry_schedule",
-            json!([null]),
-            "retry_schedule[0]",
-            "invalid_type",
-            "from 0 to 604800",
-        ),
-    ];
+    let (list, wait) = ("at most 50 elements", "from 0 to 604800");
+    let mut cases = of(
+        "retry_schedule",
+        vec![
+            (json!("1"), "invalid_type", list),
+            (json!(5), "invalid_type", list),
+            (json!(vec![1; 51]), "invalid_length", list),
+            (json!(vec![1; 500]), "invalid_length", list),
+        ],
+    );
+    for (second, code) in [
+        (json!(-1), "out_of_range"),
+        (json!(604_801), "out_of_range"),
+        (json!(1.5), "invalid_type"),
+        (json!("1"), "invalid_type"),
+        (json!(null), "invalid_type"),
+    ] {
+        let waits = json!([1, second]);
+        cases.push(("retry_schedule", waits, "retry_schedule[1]", code, wait));
+    }
     for (name, too_many, allowed) in [
         ("rate_limit", 10_001, "from 1 to 10000"),
         ("max_in_flight", 1001, "from 1 to 1000"),
         ("timeout_seconds", 31, "from 1 to 30"),
     ] {
-        for (value, code) in [
-            (json!(0), "out_of_range"),
-            (json!(-1), "out_of_range"),
-            (json!(too_many), "out_of_range"),
-            (json!(u64::MAX), "out_of_range"),
-            (json!(1e300), "out_of_range"),
-            (json!(1.5), "invalid_type"),
-            (json!("5"), "invalid_type"),
-            (json!(true), "invalid_type"),
-            (json!([]), "invalid_type"),
-        ] {
-            cases.push((name, value, name, code, allowed));
-        }
+        let numbers = [
+            json!(0),
+            json!(-1),
+            json!(too_many),
+            json!(u64::MAX),
+            json!(1e300),
+        ];
+        let numbers = numbers.map(|value| (value, "out_of_range", allowed));
+        let types = [json!(1.5), json!("5"), json!(true), json!([])];
+        let types = types.map(|value| (value, "invalid_type", allowed));
+        cases.extend(of(name, numbers.into_iter().chain(types).collect()));
     }
     cases
 }
@@ -528,7 +258,17 @@ async fn every_field_says_what_is_allowed() {
     let tenant = app.tenant("acme").await;
     let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
     let api = &tenant.api;
-    for case in [texts(), choices(), filters(), numbers(), strangers()].concat() {
+    let all = [
+        names(),
+        urls(),
+        events(),
+        headers(),
+        choices(),
+        filters(),
+        numbers(),
+        strangers(),
+    ];
+    for case in all.concat() {
         let (name, value) = (case.0, case.1.clone());
         let mut whole = json!({"name": "x", "url": receiver.url("/x"), "events": ["*"]});
         whole[name] = value.clone();

@@ -263,6 +263,8 @@ async fn data_must_meet_the_schema_of_their_topic() {
         assert!(errors(&problem).contains(&("data", "\"id\" is a required property")));
     };
     check().await;
+    // What is under way when it is killed would be sent again.
+    tenant.until_nothing_is_pending().await;
     app.kill();
     app.restart().await;
     check().await;

@@ -67,6 +67,25 @@ fn topics_and_fields_are_compared() {
     );
 }
 
+/// What the guide says is tried: its first block of JSON with every line of its block of CEL.
+#[test]
+fn the_guides_examples_match() {
+    let guide = include_str!("../../../docs/guide/filters-and-topics.md");
+    let block = |kind: &str| {
+        let (_, rest) = guide.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0
+    };
+    let data = Json::read(block("json")).unwrap();
+    let topic = "ticket.created".parse().unwrap();
+    let examples: Vec<&str> = block("cel").lines().collect();
+    assert!(examples.len() > 15);
+    for text in examples {
+        let filter = Filter::parse(text).unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+        let result = filter.matches(&topic, &data, &mut Steps::default());
+        assert_eq!(result, Ok(true), "{text}");
+    }
+}
+
 #[test]
 fn numbers_of_all_types_are_compared_and_mixed() {
     gives(

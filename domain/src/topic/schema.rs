@@ -200,6 +200,9 @@ fn invalid(error: &ValidationError<'_>) -> InvalidSchema {
         ValidationErrorKind::Format { format } if format == "regex" => {
             "is no regular expression that takes linear time (no look-around, no back-references), or is too large".to_owned()
         }
+        ValidationErrorKind::AnyOf { .. } if place.ends_with("/type") => {
+            "must be null, boolean, object, array, number, string or integer, or a list of them".to_owned()
+        }
         ValidationErrorKind::Referencing(error) => {
             format!("what is referred to must be in the schema itself: {error}")
         }
