@@ -120,12 +120,16 @@ pub(super) enum Verdict {
 
 /// All that is known besides the answer of a load.
 pub(super) struct Judge<'a> {
+    /// What the lane has learnt since it began.
     pub news: &'a News,
+    /// What the lane has given out.
     pub in_flight: &'a HashMap<DeliveryId, Flight>,
+    /// What others have.
     pub elsewhere: &'a HashSet<DeliveryId>,
 }
 
 impl Judge<'_> {
+    /// What to make of a delivery that it shows.
     pub(super) fn judge(&self, shown: &Entry) -> Verdict {
         if self.in_flight.contains_key(&shown.id) || shown.due_at().is_none() {
             return Verdict::Past;

@@ -67,9 +67,10 @@ impl<K: Ord + Copy, V> Turns<K, V> {
         by_hand.or_else(|| self.others.remove(&place))
     }
 
-    /// Takes out the one of the others that would have to wait longest.
-    pub(super) fn give_up(&mut self) -> Option<V> {
-        self.others.pop_last().map(|(_, value)| value)
+    /// Takes out the one of the others that would have to wait longest, if it may be.
+    pub(super) fn give_up(&mut self, may_be: impl Fn(K) -> bool) -> Option<V> {
+        let last = self.others.last_entry()?;
+        may_be(*last.key()).then(|| last.remove())
     }
 
     /// Everything that waits.

@@ -128,8 +128,11 @@ impl Window {
     /// How many deliveries to load now, if any, while so many are in flight, which the view shows,
     /// too. The load counts as under way until its answer is there.
     pub(super) fn start_load(&mut self, in_flight: usize, now: DateTime<Utc>) -> Option<u32> {
-        let is_due = self.rest.is_some_and(|rest| rest <= now);
-        if !is_due || !self.has_room() {
+        if self.rest.is_none_or(|rest| rest > now) {
+            return None;
+        }
+        self.make_room(now);
+        if !self.has_room() {
             return None;
         }
         let limit = u32::try_from(WINDOW + self.held.len() + in_flight).unwrap_or(u32::MAX);
@@ -215,6 +218,18 @@ impl Window {
     /// Whether nothing is to be sent, here or in the view.
     pub(super) fn is_empty(&self) -> bool {
         self.held.len() == 0 && self.rest.is_none() && self.asked.is_none()
+    }
+
+    /// Leaves to the view what waits for later: it must not hold up what is due now.
+    fn make_room(&mut self, now: DateTime<Utc>) {
+        while self.held.others() > WINDOW / 2
+            && let Some(entry) = self.held.give_up(|(due_at, _)| due_at > now)
+        {
+            self.places.remove(&entry.id);
+            if let Some(due_at) = entry.due_at() {
+                self.leave(due_at);
+            }
+        }
     }
 
     fn has_room(&self) -> bool {

@@ -53,14 +53,17 @@ impl Wanted {
         keys
     }
 
+    /// Whether a key is among them.
     pub(super) fn contains(&self, key: &str) -> bool {
         self.all.contains(key)
     }
 
+    /// Whether there is no room for another one.
     pub(super) fn is_full(&self) -> bool {
         self.all.len() >= KEYS_MAX
     }
 
+    /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -130,6 +133,7 @@ impl Asleep {
         Some(key)
     }
 
+    /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.sleepers.is_empty()
     }

@@ -86,7 +86,7 @@ impl Queues {
     fn start_these(&mut self, max: usize, now: DateTime<Utc>) -> Load {
         let keys = self.wanted.take(max);
         while self.ready.len() + keys.len() > WINDOW
-            && let Some(given_up) = self.ready.give_up()
+            && let Some(given_up) = self.ready.give_up(|_| true)
         {
             self.held.remove(&given_up);
             self.leave(now);
@@ -138,9 +138,11 @@ impl Queues {
 
     /// The load came to nothing.
     pub(in crate::tenants::lane) fn load_failed(&mut self) {
+        // What was loaded without room was urgent.
+        let is_urgent = !self.has_room();
         if let Some(Asked::These(keys)) = self.asked.take() {
             for key in keys {
-                self.want(&key, false);
+                self.want(&key, is_urgent);
             }
         }
     }

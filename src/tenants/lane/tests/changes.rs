@@ -209,3 +209,29 @@ fn by_hand_and_other_deliveries_go_in_turn() {
     ];
     assert_eq!(drain(&mut lane, 1), expected.map(|entry| entry.id));
 }
+
+#[test]
+fn what_waits_for_later_does_not_hold_up_what_is_due() {
+    let (mut lane, mut maker) = (lane(), Maker::default());
+    let mut ledger = Ledger::default();
+    for entry in maker.many(WINDOW, 60_000) {
+        lane.offer(ledger.write(&entry), at(0));
+    }
+    // As many are asked for as do not fit besides.
+    for entry in maker.many(3 * WINDOW, 0) {
+        let asked = requested(succeeded(entry), at(1));
+        lane.changed(ledger.write(&asked), at(1));
+    }
+    let mut sent = 0;
+    for millis in 1..20 {
+        ledger.serve(&mut lane, millis);
+        for id in drain(&mut lane, millis) {
+            let done = succeeded(ledger.0[&id].clone());
+            lane.done(ledger.write(&done).id, None, at(millis));
+            sent += 1;
+        }
+    }
+    assert_eq!(sent, 3 * WINDOW);
+    ledger.serve(&mut lane, 60_000);
+    assert_eq!(drain(&mut lane, 60_000).len(), WINDOW);
+}

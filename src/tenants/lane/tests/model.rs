@@ -113,7 +113,8 @@ fn messages() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (1usize..4, due_in, prop::bool::weighted(0.2), 0usize..4)
             .prop_map(move |(count, due_in, is_test, key)| accept(count, due_in, is_test, Keys::Few(key))),
-        1 => (60usize..200).prop_map(move |count| accept(count, 0, false, Keys::Many)),
+        1 => (60usize..200, prop_oneof![Just(0), 1000i64..5000])
+            .prop_map(move |(count, due_in)| accept(count, due_in, false, Keys::Many)),
         1 => (10usize..60, 0usize..4).prop_map(move |(count, key)| accept(count, 0, false, Keys::Few(key))),
         8 => Just(Step::Commit),
         10 => prop::bool::weighted(0.1).prop_map(|is_lost| Step::Offer { is_lost }),
@@ -220,7 +221,7 @@ impl World {
             circuit: Circuit::default(),
             maker: Maker::default(),
             others: Maker {
-                random: 1 << 70,
+                random: 1 << 60,
                 ..Maker::default()
             },
             keys: 10,
