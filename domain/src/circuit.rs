@@ -1,5 +1,5 @@
 //! Whether a webhook's receiver can be reached: after several attempts in a row that nobody answered,
-//! its deliveries wait, and one of them at a time tries whether it is back.
+//! its deliveries wait a little, and one of them at a time tries whether it is back.
 
 use chrono::{DateTime, Duration, Utc};
 
@@ -11,6 +11,12 @@ pub const FAILURES_TO_OPEN: u32 = 5;
 const WAIT_FIRST: Duration = Duration::seconds(1);
 /// The longest wait between two probes: what comes due waits hardly longer than for a retry.
 const WAIT_MAX: Duration = Duration::seconds(5);
+/// How long it puts off what is due. What has waited for so long is sent all the same, so that every
+/// delivery gets through its schedule and to its end.
+pub const PUT_OFF_MAX: Duration = Duration::seconds(5);
+/// So many attempts at most are under way at one time at a receiver that nobody can reach: each of them
+/// may last until its time-out.
+pub const OVERDUE_IN_FLIGHT_MAX: usize = 4;
 /// More failures than so many make no difference.
 const FAILURES_MAX: u32 = 8;
 
@@ -29,9 +35,9 @@ pub struct Circuit {
 pub enum State {
     /// Everything.
     Closed,
-    /// Nothing, for a short while.
+    /// Nothing, for a short while, but what has been put off for long enough.
     Open,
-    /// One attempt, to try whether the receiver is back.
+    /// One attempt, to try whether the receiver is back; the others as while it is open.
     HalfOpen,
 }
 

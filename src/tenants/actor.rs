@@ -246,13 +246,16 @@ impl Handler<Done> for TenantActor {
         self.refreshing.recorded(done.delivery, self.is_recovering);
         self.elsewhere.remove(&done.delivery);
         let Ended { again, attempt } = done.ended;
-        if let Some(lane) = self.lanes.get_mut(&done.webhook) {
+        // Its lane may be gone: one that saw nothing in the view but this, under an earlier epoch, was
+        // dropped.
+        if self.epoch.is_some() {
+            let lane = self.lane(done.webhook, None);
             if let Some(made) = &attempt {
                 lane.note(made.failure, made.ended_at);
-                let state = lane.circuit_state(now);
-                self.open_circuits.note(done.webhook, state);
             }
             lane.done(done.delivery, again, now);
+            let state = lane.circuit_state(now);
+            self.open_circuits.note(done.webhook, state);
         }
         if let Some(made) = &attempt {
             self.judge(done.webhook, made, ctx);

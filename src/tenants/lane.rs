@@ -215,14 +215,25 @@ impl Lane {
     }
 
     /// Whether the receiver is spared everything but what somebody asked for: it cannot be reached,
-    /// or one attempt is trying whether it can be again.
+    /// or one attempt is trying whether it can be again, and nothing has been put off for too long.
     fn is_only_by_hand(&self, now: DateTime<Utc>) -> bool {
-        match self.circuit.state(now) {
+        let is_spared = match self.circuit.state(now) {
             _ if self.terms.mode == Mode::Cancel => false,
             circuit::State::Closed => false,
             circuit::State::Open => true,
             circuit::State::HalfOpen => !self.in_flight.is_empty(),
-        }
+        };
+        is_spared && self.overdue_at().is_none_or(|overdue_at| overdue_at > now)
+    }
+
+    /// From when on something goes out although the receiver cannot be reached, if as much of it as
+    /// may be is not under way.
+    fn overdue_at(&self) -> Option<DateTime<Utc>> {
+        let may_be = self.in_flight.len() < circuit::OVERDUE_IN_FLIGHT_MAX;
+        let due_since = earliest([self.window.due_since(), self.queues.due_since()]);
+        due_since
+            .filter(|_| may_be)
+            .map(|due_at| due_at + circuit::PUT_OFF_MAX)
     }
 
     /// What was in flight has been recorded; `again` is the delivery if it is to be sent again. It
@@ -293,10 +304,11 @@ impl Lane {
             false => pace.full_at(),
         });
         let probe = self.circuit.probe_at().filter(|_| has_next(false));
+        let overdue = probe.and_then(|_| self.overdue_at());
         // What may be done already must not hide what is to come.
         loads
             .chain(
-                [self.window.wake_at(now), paced, probe]
+                [self.window.wake_at(now), paced, probe, overdue]
                     .into_iter()
                     .flatten(),
             )

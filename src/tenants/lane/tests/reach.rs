@@ -1,6 +1,6 @@
 //! What a lane does whose receiver cannot be reached.
 
-use hookledger_domain::circuit::{FAILURES_TO_OPEN, State};
+use hookledger_domain::circuit::{FAILURES_TO_OPEN, OVERDUE_IN_FLIGHT_MAX, State};
 
 use super::{view::Ledger, *};
 
@@ -39,6 +39,27 @@ fn nothing_is_sent_before_a_probe_is_due_and_then_one_at_a_time() {
     lane.done(entries[1].id, None, at(3200));
     assert_eq!(lane.circuit_state(at(3200)), State::Closed);
     assert_eq!(drain(&mut lane, 3200), [entries[2].id]);
+}
+
+#[test]
+fn what_has_been_put_off_for_long_goes_a_few_at_a_time() {
+    let (mut lane, mut maker) = (lane(), Maker::default());
+    let entries = maker.many(10, 0);
+    for entry in entries.clone() {
+        lane.offer(entry, at(0));
+    }
+    for failure in 0..20 {
+        lane.note(TIMEOUT, at(failure));
+    }
+    assert_eq!(drain(&mut lane, 4999), []);
+    assert_eq!(lane.wake_at(at(4999)), Some(at(5000)));
+    let sent = drain(&mut lane, 5000);
+    assert_eq!(sent.len(), OVERDUE_IN_FLIGHT_MAX);
+    assert!(!lane.has_next(at(6000)));
+    lane.note(TIMEOUT, at(6000));
+    lane.done(sent[0], None, at(6000));
+    assert_eq!(lane.circuit_state(at(6000)), State::Open);
+    assert_eq!(drain(&mut lane, 6000).len(), 1);
 }
 
 #[test]
