@@ -32,7 +32,7 @@ impl TenantActor {
         let Some(lane) = self.lanes.get_mut(&id) else {
             return;
         };
-        if let Some(load) = lane.start_load(now) {
+        if let Some(load) = lane.start_load(self.elsewhere.len(), now) {
             let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
             let epoch = self.epoch;
             self.shared.runtime.spawn(async move {

@@ -37,27 +37,33 @@ impl Loading {
 
 impl Lane {
     /// Whether a part of the view should be loaded now; if so, it counts as under way until
-    /// [`Lane::loaded`] or [`Lane::load_failed`].
-    pub(in crate::tenants) fn start_load(&mut self, now: DateTime<Utc>) -> Option<Load> {
+    /// [`Lane::loaded`] or [`Lane::load_failed`]. It may show so many that are `elsewhere`.
+    pub(in crate::tenants) fn start_load(
+        &mut self,
+        elsewhere: usize,
+        now: DateTime<Utc>,
+    ) -> Option<Load> {
         if self.loading.is_some() || self.load_again_at > now {
             return None;
         }
         let load = match self.was_load_of_queues {
             true => self
-                .start_load_of_due(now)
+                .start_load_of_due(elsewhere, now)
                 .or_else(|| self.queues.start_load(now)),
             false => self
                 .queues
                 .start_load(now)
-                .or_else(|| self.start_load_of_due(now)),
+                .or_else(|| self.start_load_of_due(elsewhere, now)),
         }?;
         self.was_load_of_queues = !matches!(load, Load::Due { .. });
         self.loading = Some(Loading::new(self.was_load_of_queues));
         Some(load)
     }
 
-    fn start_load_of_due(&mut self, now: DateTime<Utc>) -> Option<Load> {
-        let limit = self.window.start_load(self.in_flight.len(), now)?;
+    fn start_load_of_due(&mut self, elsewhere: usize, now: DateTime<Utc>) -> Option<Load> {
+        let limit = self
+            .window
+            .start_load(self.in_flight.len() + elsewhere, now)?;
         Some(Load::Due {
             only_tests: self.window.is_for_tests(),
             limit,

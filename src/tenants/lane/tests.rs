@@ -207,7 +207,7 @@ fn ids(entries: &[Entry]) -> Vec<DeliveryId> {
 fn given_nothing_there_is_nothing_to_do() {
     let mut lane = lane();
     assert!(lane.next(at(0)).is_none());
-    assert_eq!(lane.start_load(at(0)), None);
+    assert_eq!(lane.start_load(0, at(0)), None);
     assert_eq!(lane.wake_at(at(0)), None);
     assert!(lane.is_idle(at(0)) && lane.is_empty() && !lane.has_next(at(0)));
 }
@@ -349,15 +349,15 @@ fn what_does_not_fit_into_the_window_is_loaded_when_it_has_emptied() {
         lane.offer(entry, at(0));
     }
     assert_eq!(lane.window.sizes(), (0, WINDOW));
-    assert_eq!(lane.start_load(at(0)), None, "the window is full");
+    assert_eq!(lane.start_load(0, at(0)), None, "the window is full");
     let given = drain(&mut lane, 0);
     assert_eq!(given, ids(&entries[..WINDOW]));
-    let load = lane.start_load(at(0)).unwrap();
+    let load = lane.start_load(0, at(0)).unwrap();
     assert!(
         limit(&load) >= 2 * WINDOW,
         "the view still holds what is in flight"
     );
-    assert_eq!(lane.start_load(at(0)), None, "one is under way");
+    assert_eq!(lane.start_load(0, at(0)), None, "one is under way");
     lane.loaded(entries.clone(), &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 1), ids(&entries[WINDOW..]));
     assert!(!lane.is_empty());
@@ -369,13 +369,13 @@ fn a_full_load_means_that_there_is_more() {
         Lane::new(terms(Mode::All, 1000, None), Some(at(0))),
         Maker::default(),
     );
-    let load = lane.start_load(at(0)).unwrap();
+    let load = lane.start_load(0, at(0)).unwrap();
     let entries = maker.many(limit(&load), 0);
     lane.loaded(entries.clone(), &HashSet::new(), at(0));
     for id in drain(&mut lane, 0) {
         lane.done(id, None, at(1));
     }
-    assert!(lane.start_load(at(1)).is_some());
+    assert!(lane.start_load(0, at(1)).is_some());
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn what_is_offered_behind_what_lies_in_the_view_waits_its_turn_there() {
         [],
         "something older is still to be loaded"
     );
-    assert!(lane.start_load(at(10)).is_some());
+    assert!(lane.start_load(0, at(10)).is_some());
     lane.loaded(vec![older.clone(), newer.clone()], &HashSet::new(), at(11));
     assert_eq!(drain(&mut lane, 11), [older.id, newer.id]);
 }
@@ -403,7 +403,7 @@ fn a_load_does_not_bring_back_what_is_held_in_flight_or_ended_since() {
         Maker::default(),
     );
     let (ended, flying, held) = (maker.due(0), maker.due(0), maker.due(500));
-    assert!(lane.start_load(at(0)).is_some());
+    assert!(lane.start_load(0, at(0)).is_some());
     for entry in [&ended, &flying, &held] {
         lane.offer(entry.clone(), at(0));
     }
@@ -421,14 +421,14 @@ fn a_load_that_is_faster_than_the_offer_leaves_it_alone() {
     );
     let (fresh, lost) = (maker.due(0), maker.due(0));
     let accepting = HashSet::from([fresh.id, lost.id]);
-    assert!(lane.start_load(at(0)).is_some());
+    assert!(lane.start_load(0, at(0)).is_some());
     lane.loaded(vec![fresh.clone(), lost.clone()], &accepting, at(1));
     assert_eq!(drain(&mut lane, 1), []);
     lane.offer(fresh.clone(), at(2));
     assert_eq!(drain(&mut lane, 2), [fresh.id]);
     // Nobody knows whether it was accepted, so the view is asked.
     lane.doubt(at(3));
-    assert!(lane.start_load(at(3)).is_some());
+    assert!(lane.start_load(0, at(3)).is_some());
     lane.loaded(vec![fresh, lost.clone()], &HashSet::new(), at(4));
     assert_eq!(drain(&mut lane, 4), [lost.id]);
 }
@@ -436,11 +436,11 @@ fn a_load_that_is_faster_than_the_offer_leaves_it_alone() {
 #[test]
 fn a_load_that_failed_is_tried_again() {
     let mut lane = Lane::new(terms(Mode::All, 1000, None), Some(at(0)));
-    assert!(lane.start_load(at(0)).is_some());
+    assert!(lane.start_load(0, at(0)).is_some());
     lane.load_failed(at(1000));
-    assert_eq!(lane.start_load(at(999)), None);
+    assert_eq!(lane.start_load(0, at(999)), None);
     assert_eq!(lane.wake_at(at(999)), Some(at(1000)));
-    assert!(lane.start_load(at(1000)).is_some());
+    assert!(lane.start_load(0, at(1000)).is_some());
 }
 
 #[test]
@@ -456,7 +456,7 @@ fn an_inactive_webhook_gets_tests_only() {
     lane.done(test.id, None, at(1));
     assert!(lane.is_empty());
     lane.configure(terms(Mode::All, 1000, None));
-    let load = lane.start_load(at(2)).unwrap();
+    let load = lane.start_load(0, at(2)).unwrap();
     assert!(!is_of_tests(&load));
     lane.loaded(vec![message.clone()], &HashSet::new(), at(3));
     assert_eq!(drain(&mut lane, 3), [message.id]);
@@ -469,7 +469,7 @@ fn a_webhook_that_is_switched_off_stops_at_once_and_loads_its_tests() {
     lane.offer(maker.due(100), at(0));
     lane.configure(terms(Mode::TestsOnly, 1000, None));
     assert_eq!(drain(&mut lane, 200), []);
-    assert!(is_of_tests(&lane.start_load(at(200)).unwrap()));
+    assert!(is_of_tests(&lane.start_load(0, at(200)).unwrap()));
 }
 
 #[test]
@@ -480,7 +480,7 @@ fn a_deleted_webhook_has_everything_cancelled_also_what_is_due_later() {
     lane.offer(later.clone(), at(0));
     assert_eq!(drain(&mut lane, 0), [flying.id]);
     lane.configure(terms(Mode::Cancel, 1000, Some(1)));
-    assert!(lane.start_load(at(1)).is_some());
+    assert!(lane.start_load(0, at(1)).is_some());
     lane.loaded(vec![flying.clone(), later.clone()], &HashSet::new(), at(2));
     let next = lane.next(at(2)).unwrap();
     assert!(
@@ -501,12 +501,12 @@ fn a_load_about_another_mode_is_done_again() {
         Lane::new(terms(Mode::TestsOnly, 1000, None), Some(at(0))),
         Maker::default(),
     );
-    assert!(lane.start_load(at(0)).is_some());
+    assert!(lane.start_load(0, at(0)).is_some());
     lane.configure(terms(Mode::All, 1000, None));
     lane.loaded(vec![maker.test(0)], &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 1), []);
     assert_eq!(
-        lane.start_load(at(1)).as_ref().map(is_of_tests),
+        lane.start_load(0, at(1)).as_ref().map(is_of_tests),
         Some(false)
     );
 }
@@ -536,11 +536,11 @@ fn a_lane_of_a_webhook_that_is_not_known_holds_everything() {
         let entry = maker.due(0);
         lane.offer(entry.clone(), at(1));
         assert!(!lane.has_next(at(1)) && lane.next(at(1)).is_none());
-        assert!(lane.start_load(at(1)).is_none());
+        assert!(lane.start_load(0, at(1)).is_none());
         assert_eq!(lane.wake_at(at(1)), None);
         assert!(!lane.is_empty(), "it would be forgotten");
         lane.configure(terms(mode, 10, None));
-        assert!(lane.start_load(at(1)).is_some());
+        assert!(lane.start_load(0, at(1)).is_some());
         lane.loaded(vec![entry], &HashSet::new(), at(1));
         let next = lane.next(at(1)).unwrap();
         assert_eq!(matches!(next, Next::Send(_)), is_sent);

@@ -125,9 +125,9 @@ impl Window {
         Some(entry)
     }
 
-    /// How many deliveries to load now, if any, while so many are in flight, which the view shows,
-    /// too. The load counts as under way until its answer is there.
-    pub(super) fn start_load(&mut self, in_flight: usize, now: DateTime<Utc>) -> Option<u32> {
+    /// How many deliveries to load now, if any, while the view shows so many, too, that are under way.
+    /// The load counts as under way until its answer is there.
+    pub(super) fn start_load(&mut self, under_way: usize, now: DateTime<Utc>) -> Option<u32> {
         if self.rest.is_none_or(|rest| rest > now) {
             return None;
         }
@@ -135,7 +135,7 @@ impl Window {
         if !self.has_room() {
             return None;
         }
-        let limit = u32::try_from(WINDOW + self.held.len() + in_flight).unwrap_or(u32::MAX);
+        let limit = u32::try_from(WINDOW + self.held.len() + under_way).unwrap_or(u32::MAX);
         self.asked = Some((limit, self.rest.take()));
         Some(limit)
     }

@@ -44,7 +44,7 @@ fn older_news_than_what_is_held_changes_nothing() {
     lane.changed(entry.clone(), at(1));
     lane.found(vec![entry.clone()], &HashSet::new(), at(1));
     lane.doubt(at(1));
-    assert!(lane.start_load(at(1)).is_some());
+    assert!(lane.start_load(0, at(1)).is_some());
     lane.loaded(vec![entry], &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 4999), []);
     assert_eq!(drain(&mut lane, 5000), [newer.id]);
@@ -56,7 +56,7 @@ fn a_load_that_knows_better_than_what_is_held_replaces_it() {
     let entry = maker.due(5000);
     lane.offer(entry.clone(), at(0));
     lane.doubt(at(1));
-    assert!(lane.start_load(at(1)).is_some());
+    assert!(lane.start_load(0, at(1)).is_some());
     lane.loaded(
         vec![requested(entry.clone(), at(1))],
         &HashSet::new(),
@@ -121,7 +121,7 @@ fn what_is_cancelled_in_flight_does_not_come_again() {
 fn a_load_does_not_bring_back_what_was_cancelled_meanwhile() {
     let mut lane = Lane::new(terms(Mode::All, 10, None), Some(at(0)));
     let entry = Maker::default().due(0);
-    assert!(lane.start_load(at(0)).is_some());
+    assert!(lane.start_load(0, at(0)).is_some());
     lane.changed(cancelled(entry.clone()), at(1));
     lane.loaded(vec![entry], &HashSet::new(), at(2));
     assert_eq!(drain(&mut lane, 2), []);
@@ -131,7 +131,7 @@ fn a_load_does_not_bring_back_what_was_cancelled_meanwhile() {
 fn what_the_ledger_knows_to_have_ended_is_not_sent_though_the_view_showed_it() {
     let mut lane = Lane::new(terms(Mode::All, 10, None), Some(at(0)));
     let entry = Maker::default().due(0);
-    assert!(lane.start_load(at(0)).is_some());
+    assert!(lane.start_load(0, at(0)).is_some());
     lane.loaded(vec![cancelled(entry)], &HashSet::new(), at(1));
     assert_eq!(drain(&mut lane, 1), []);
 }
@@ -158,18 +158,21 @@ fn what_a_load_shows_beyond_what_is_done_is_read_once_more() {
 fn a_full_load_is_judged_by_what_the_view_knew() {
     let mut lane = Lane::new(terms(Mode::All, 1000, None), Some(at(0)));
     let mut maker = Maker::default();
-    let load = lane.start_load(at(0)).unwrap();
+    let load = lane.start_load(0, at(0)).unwrap();
     let mut entries = maker.many(limit(&load), 0);
     lane.loaded(entries.clone(), &HashSet::new(), at(0));
     drain(&mut lane, 0);
-    let load = lane.start_load(at(1)).unwrap();
+    let load = lane.start_load(0, at(1)).unwrap();
     entries.extend(maker.many(limit(&load) - entries.len(), 0));
     // What is the last one in the view is in flight, and its retry is recorded meanwhile.
     let flying = entries.remove(0);
     entries.push(failed(flying, at(60_000)));
     lane.loaded(entries, &HashSet::new(), at(2));
     drain(&mut lane, 2);
-    assert!(lane.start_load(at(3)).is_some(), "what follows is due now");
+    assert!(
+        lane.start_load(0, at(3)).is_some(),
+        "what follows is due now"
+    );
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn what_began_under_another_lane_is_not_sent_again_by_a_load_that_read_it_before
     let mut ledger = Ledger::default();
     let entry = Maker::default().due(0);
     ledger.write(&entry);
-    let load = lane.start_load(at(0)).unwrap();
+    let load = lane.start_load(0, at(0)).unwrap();
     let found = ledger.find(&load);
     let again = failed(entry, at(5000));
     lane.done(again.id, Some(ledger.write(&again)), at(1));

@@ -111,7 +111,7 @@ impl Simulation {
     /// What the actor does after anything happened to a lane.
     fn look(&mut self) {
         let now = at_micros(self.now);
-        if let Some(load) = self.lane.start_load(now) {
+        if let Some(load) = self.lane.start_load(0, now) {
             let found = self.find(&load);
             self.loaded += found.len();
             self.begin(self.load_takes, Ending::Load(found));

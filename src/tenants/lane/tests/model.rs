@@ -417,7 +417,7 @@ impl World {
 
     /// What the actor does after anything happened to a lane.
     fn look(&mut self) {
-        if let Some(load) = self.lane.start_load(self.now) {
+        if let Some(load) = self.lane.start_load(self.elsewhere.len(), self.now) {
             assert!(self.load.is_none(), "two loads at one time");
             self.load = Some(Loading {
                 load,

@@ -113,7 +113,7 @@ fn an_offer_is_sent_only_when_the_view_shows_it() {
     let mut all = Ordered::new(10);
     let entry = all.offer("a");
     assert!(!all.lane.has_next(at(0)), "nobody has asked the view");
-    let load = all.lane.start_load(at(0)).unwrap();
+    let load = all.lane.start_load(0, at(0)).unwrap();
     let keys = vec!["a".to_owned()];
     assert!(matches!(&load, Load::TheseQueues { keys: asked, .. } if *asked == keys));
     // This load was read before the next one was written.
@@ -139,12 +139,15 @@ fn nothing_passes_what_is_being_accepted() {
     let mut all = Ordered::new(10);
     let (first, accepting, last) = (all.offer("a"), all.write("a"), all.offer("a"));
     let elsewhere = HashSet::from([accepting.id]);
-    all.lane.start_load(at(0)).unwrap();
+    all.lane.start_load(0, at(0)).unwrap();
     let found = vec![first.clone(), accepting.clone(), last.clone()];
     all.lane.loaded(found, &elsewhere, at(0));
     assert_eq!(drain(&mut all.lane, 0), [first.id]);
     all.done(succeeded(first), 1);
-    assert!(all.lane.start_load(at(1)).is_none(), "it waits to be told");
+    assert!(
+        all.lane.start_load(0, at(1)).is_none(),
+        "it waits to be told"
+    );
     all.lane.offer(accepting.clone(), at(2));
     assert_eq!(all.drain(2), [accepting.id]);
     all.done(succeeded(accepting), 3);
@@ -156,7 +159,7 @@ fn nothing_passes_what_began_under_another_lane() {
     let mut all = Ordered::new(10);
     let (flying, behind) = (all.write("a"), all.write("a"));
     all.lane.doubt(at(0));
-    let load = all.lane.start_load(at(0)).unwrap();
+    let load = all.lane.start_load(0, at(0)).unwrap();
     let elsewhere = HashSet::from([flying.id]);
     all.lane.loaded(all.ledger.find(&load), &elsewhere, at(0));
     assert_eq!(all.drain(0), []);
@@ -234,15 +237,15 @@ fn tests_and_queues_are_loaded_in_turn() {
         all.write(&format!("{key:03}"));
     }
     all.lane.doubt(at(0));
-    let load = all.lane.start_load(at(0)).unwrap();
+    let load = all.lane.start_load(0, at(0)).unwrap();
     assert!(matches!(load, Load::Queues { after: None, .. }));
     all.lane.loaded(Vec::new(), &HashSet::new(), at(0));
     all.offer("a");
-    let load = all.lane.start_load(at(0)).unwrap();
+    let load = all.lane.start_load(0, at(0)).unwrap();
     assert!(is_of_tests(&load), "{load:?}");
     all.lane.loaded(Vec::new(), &HashSet::new(), at(0));
     assert!(matches!(
-        all.lane.start_load(at(0)),
+        all.lane.start_load(0, at(0)),
         Some(Load::TheseQueues { .. })
     ));
 }
@@ -271,7 +274,7 @@ fn a_queue_that_waits_is_not_loaded_for_what_comes_behind() {
     assert_eq!(all.drain(0), [first.id]);
     all.done(failed(first.clone(), at(5000)), 1);
     all.offer("a");
-    assert!(all.lane.start_load(at(2)).is_none());
+    assert!(all.lane.start_load(0, at(2)).is_none());
     // But for what comes before: another node's.
     let mut others = Maker::default();
     let before = others.make(
@@ -320,12 +323,12 @@ fn at_most_64_queues_are_asked_for_by_name_at_one_time() {
     let entries: Vec<Entry> = (0..200)
         .map(|key| all.offer(&format!("{key:03}")))
         .collect();
-    let Some(Load::TheseQueues { keys, .. }) = all.lane.start_load(at(0)) else {
+    let Some(Load::TheseQueues { keys, .. }) = all.lane.start_load(0, at(0)) else {
         panic!("they are wanted");
     };
     assert_eq!(keys.len(), WINDOW / 2);
     all.lane.load_failed(at(1000));
-    assert!(all.lane.start_load(at(999)).is_none());
+    assert!(all.lane.start_load(0, at(999)).is_none());
     assert_eq!(all.lane.wake_at(at(999)), Some(at(1000)));
     let mut sent: Vec<DeliveryId> = (0..5).flat_map(|_| all.drain(1000)).collect();
     sent.sort_unstable();
@@ -368,7 +371,7 @@ fn a_cancelled_delivery_gives_way() {
 fn a_load_does_not_bring_back_what_was_cancelled_meanwhile() {
     let mut all = Ordered::new(10);
     let (first, second) = (all.offer("a"), all.offer("a"));
-    let load = all.lane.start_load(at(0)).unwrap();
+    let load = all.lane.start_load(0, at(0)).unwrap();
     let found = all.ledger.find(&load);
     all.change(cancelled(first), 1);
     all.lane.loaded(found, &HashSet::new(), at(2));
@@ -381,7 +384,7 @@ fn a_load_does_not_bring_back_what_was_done_meanwhile() {
     let entries: Vec<Entry> = (0..4).map(|_| all.offer("a")).collect();
     assert_eq!(all.drain(0), [entries[0].id]);
     all.offer("a");
-    let load = all.lane.start_load(at(0)).unwrap();
+    let load = all.lane.start_load(0, at(0)).unwrap();
     let found = all.ledger.find(&load);
     for pair in entries.windows(2).take(2) {
         all.done(succeeded(pair[0].clone()), 1);

@@ -61,7 +61,7 @@ impl Ledger {
     /// Gives a lane all that it wants to load, and tells how often that was.
     pub(super) fn serve(&self, lane: &mut Lane, millis: i64) -> usize {
         let mut loads = 0;
-        while let Some(load) = lane.start_load(at(millis)) {
+        while let Some(load) = lane.start_load(0, at(millis)) {
             lane.loaded(self.find(&load), &HashSet::new(), at(millis));
             loads += 1;
             assert!(loads < 1000, "it never has enough");
