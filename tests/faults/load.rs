@@ -92,8 +92,11 @@ async fn publish_until_accepted(tenant: &Tenant, keys: &[String]) -> Vec<String>
                 .iter()
                 .map(id)
                 .collect();
-            let is_refused =
-                |result: &Value| result["status"].as_u64().is_some_and(|status| status < 500);
+            // A tenant that is busy is asked again, as one is that cannot be served.
+            let is_refused = |result: &Value| {
+                let status = result["status"].as_u64();
+                status.is_some_and(|status| status < 500 && status != 429)
+            };
             let refused = results["results"]
                 .as_array()
                 .unwrap()

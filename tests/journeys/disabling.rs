@@ -91,7 +91,7 @@ async fn it_is_disabled_and_told_of_once() {
     assert_eq!(tenant.deliveries(&pending).await.len(), 50);
 }
 
-/// A success, an activation or a change of the URL begin the time anew.
+/// A success and an activation begin the time anew.
 #[tokio::test]
 async fn a_webhook_that_fails_for_long_is_disabled() {
     let schedule = ["100ms"; 40].join(",");
@@ -144,16 +144,42 @@ async fn how_long_it_has_failed_survives_a_kill() {
     let first = tenant.until(&message, "exhausted").await;
     app.kill();
     app.restart().await;
-    let began = first["log"][0]["started_at"].as_str().unwrap();
-    let began = chrono::DateTime::parse_from_rfc3339(began).unwrap();
-    eventually("the end of its time", async || {
-        let passed = chrono::Utc::now().signed_duration_since(began);
-        (passed > chrono::Duration::milliseconds(2100)).then_some(())
-    })
-    .await;
+    until_passed(&first["log"][0]["started_at"], 2100).await;
     // The next failure is the last one.
     assert_eq!(shown(&tenant, &webhook).await["is_active"], true);
     tenant.publish("ticket.created", json!({"n": 2})).await;
     until_disabled(&tenant, &webhook).await;
     assert_eq!(receiver.requests_at("/failing").len(), 2);
+}
+
+/// A receiver that has just been put in its place is not blamed for what failed before.
+#[tokio::test]
+async fn a_change_of_the_webhook_begins_the_time_anew() {
+    let settings = [("DISABLE_AFTER", "2s"), ("RETRY_SCHEDULE", "")];
+    let (app, receiver) = (App::with(&settings).await, Receiver::start().await);
+    for path in ["/old", "/new"] {
+        receiver.on(path, |_| Reply::status(500));
+    }
+    let tenant = app.tenant("acme").await;
+    let webhook = tenant.webhook(&receiver.url("/old"), &["ticket.*"]).await;
+    let message = tenant.publish("ticket.created", json!({"n": 1})).await;
+    let first = tenant.until(&message, "exhausted").await;
+    until_passed(&first["log"][0]["started_at"], 2100).await;
+    let body = json!({"url": receiver.url("/new")});
+    tenant.api.patch(&webhook.path(), body).await.expect(200);
+    for n in 2..4 {
+        let message = tenant.publish("ticket.created", json!({"n": n})).await;
+        tenant.until(&message, "exhausted").await;
+    }
+    assert_eq!(shown(&tenant, &webhook).await["is_active"], true);
+}
+
+/// Waits until so many milliseconds have passed since then.
+async fn until_passed(since: &Value, millis: i64) {
+    let since = chrono::DateTime::parse_from_rfc3339(since.as_str().unwrap()).unwrap();
+    eventually("the end of its time", async || {
+        let passed = chrono::Utc::now().signed_duration_since(since);
+        (passed > chrono::Duration::milliseconds(millis)).then_some(())
+    })
+    .await;
 }

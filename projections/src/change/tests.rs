@@ -220,13 +220,20 @@ fn a_registered_webhook_gets_a_row() {
 fn every_event_of_a_webhook_sets_its_version_and_time() {
     let (id, version, updated_at) = (webhook_id(), 7, at(70));
     let changed = webhook::Event::Changed { config: config() };
-    let expected = Change::ConfigureWebhook {
-        id,
-        config: Box::new(config()),
-        version,
-        updated_at,
+    let begins_anew = Change::NoteOutcome {
+        webhook_id: id,
+        failed_at: None,
     };
-    assert_eq!(of_webhook(changed), [expected]);
+    let expected = [
+        begins_anew.clone(),
+        Change::ConfigureWebhook {
+            id,
+            config: Box::new(config()),
+            version,
+            updated_at,
+        },
+    ];
+    assert_eq!(of_webhook(changed), expected);
     let gone = DisableReason::Gone;
     for (event, is_active, disabled_reason) in [
         (webhook::Event::Activated, true, None),
@@ -234,10 +241,7 @@ fn every_event_of_a_webhook_sets_its_version_and_time() {
         (webhook::Event::Disabled { reason: gone }, false, Some(gone)),
     ] {
         let expected = [
-            Change::NoteOutcome {
-                webhook_id: id,
-                failed_at: None,
-            },
+            begins_anew.clone(),
             Change::SetWebhookActive {
                 id,
                 is_active,

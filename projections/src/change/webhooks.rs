@@ -1,6 +1,10 @@
 //! What a webhook's events change.
 
-use hookledger_domain::{ids::WebhookId, webhook};
+use hookledger_domain::{
+    ids::WebhookId,
+    tenant::TenantId,
+    webhook::{self, Config, SealedSecret},
+};
 
 use super::{Change, Recorded};
 use crate::rows::{Secrets, WebhookRow};
@@ -13,41 +17,30 @@ pub(super) fn changes(
 ) {
     use webhook::Event as E;
     let (version, updated_at) = (recorded.sequence, recorded.recorded_at);
-    let mut active = |is_active, disabled_reason| {
+    let active = |is_active, disabled_reason| Change::SetWebhookActive {
+        id,
+        is_active,
+        disabled_reason,
+        version,
+        updated_at,
+    };
+    // What failed before says nothing about what holds from now on.
+    if let E::Changed { .. } | E::Activated | E::Deactivated | E::Disabled { .. } = event {
         changes.push(Change::NoteOutcome {
             webhook_id: id,
             failed_at: None,
         });
-        Change::SetWebhookActive {
-            id,
-            is_active,
-            disabled_reason,
-            version,
-            updated_at,
-        }
-    };
+    }
     let change = match event {
         E::Registered {
             tenant_id,
             config,
             is_active,
             secret,
-        } => Change::InsertWebhook(Box::new(WebhookRow {
-            id,
-            tenant_id: tenant_id.clone(),
-            config: config.clone(),
-            is_active: *is_active,
-            disabled_reason: None,
-            failing_since: None,
-            secrets: Secrets {
-                current: secret.clone(),
-                previous: Vec::new(),
-            },
-            created_at: recorded.recorded_at,
-            updated_at,
-            version,
-            is_deleted: false,
-        })),
+        } => {
+            let row = registered(id, recorded, (tenant_id, config, *is_active, secret));
+            Change::InsertWebhook(Box::new(row))
+        }
         E::Changed { config } => Change::ConfigureWebhook {
             id,
             config: Box::new(config.clone()),
@@ -75,4 +68,27 @@ pub(super) fn changes(
         },
     };
     changes.push(change);
+}
+
+fn registered(
+    id: WebhookId,
+    recorded: &Recorded<'_>,
+    (tenant_id, config, is_active, secret): (&TenantId, &Config, bool, &SealedSecret),
+) -> WebhookRow {
+    WebhookRow {
+        id,
+        tenant_id: tenant_id.clone(),
+        config: config.clone(),
+        is_active,
+        disabled_reason: None,
+        failing_since: None,
+        secrets: Secrets {
+            current: secret.clone(),
+            previous: Vec::new(),
+        },
+        created_at: recorded.recorded_at,
+        updated_at: recorded.recorded_at,
+        version: recorded.sequence,
+        is_deleted: false,
+    }
 }

@@ -48,8 +48,8 @@ pub(super) fn apply(
         ),
         Change::DeleteTopic { name } => run(sql!("delete_topic"), &[&name.as_str()]),
         Change::InsertWebhook(row) => insert_webhook(connection, row),
-        Change::SetWebhookActive { .. }
-        | Change::ConfigureWebhook { .. }
+        Change::SetWebhookActive { .. } => set_webhook_active(connection, tenant, change),
+        Change::ConfigureWebhook { .. }
         | Change::SetWebhookSecrets { .. }
         | Change::DeleteWebhook { .. } => change_webhook(connection, tenant, change),
         Change::InsertMessage(row) => insert_message(connection, row, position),
@@ -132,29 +132,33 @@ fn insert_webhook(connection: &Connection, row: &WebhookRow) -> Result<(), Error
     )
 }
 
-/// What changes in a webhook's row changes its version and time, too.
-fn change_webhook(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
-    if let Change::SetWebhookActive {
+fn set_webhook_active(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
+    let Change::SetWebhookActive {
         id,
         is_active,
         disabled_reason,
         version,
         updated_at,
     } = change
-    {
-        return execute(
-            connection,
-            sql!("set_webhook_active"),
-            params![
-                tenant,
-                id.to_string(),
-                is_active,
-                disabled_reason.map(DisableReason::as_str),
-                version.cast_signed(),
-                updated_at.timestamp_millis(),
-            ],
-        );
-    }
+    else {
+        return Ok(());
+    };
+    execute(
+        connection,
+        sql!("set_webhook_active"),
+        params![
+            tenant,
+            id.to_string(),
+            is_active,
+            disabled_reason.map(DisableReason::as_str),
+            version.cast_signed(),
+            updated_at.timestamp_millis(),
+        ],
+    )
+}
+
+/// What changes in a webhook's row changes its version and time, too.
+fn change_webhook(connection: &Connection, tenant: &str, change: &Change) -> Result<(), Error> {
     let (sql, id, value, version, updated_at): (_, _, Box<dyn ToSql>, _, _) = match change {
         Change::ConfigureWebhook {
             id,
