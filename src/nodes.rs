@@ -48,11 +48,10 @@ pub trait Dispatch: Send + Sync + 'static {
     fn lose(&self, partitions: &[Partition]);
     /// Which of these partitions have attempts under way.
     fn busy(&self, partitions: &[Partition]) -> Vec<Partition>;
-    /// Goes on after the lease was in doubt.
-    fn resume(&self);
     /// Other nodes have done something.
     async fn hear(&self, notices: Vec<Notice>);
-    /// Other nodes may have done anything.
+    /// Other nodes may have done anything: something that they told was not heard, or not acted on
+    /// because the lease was in doubt.
     async fn look_again(&self);
     /// How long the delivery that waits longest has been due.
     async fn lag(&self) -> Duration;

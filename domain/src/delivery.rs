@@ -73,6 +73,8 @@ pub struct Delivery {
     scheduled_attempts: u32,
     due_at: DateTime<Utc>,
     request: Option<Request>,
+    /// A request was withdrawn for which an attempt may be under way.
+    is_withdrawn: bool,
     last_requested_at: Option<DateTime<Utc>>,
     last_attempt: AttemptId,
     /// The attempts whose answers' bodies somebody had erased.
@@ -200,13 +202,13 @@ impl cqrs_es::Aggregate for Delivery {
             Event::ExtraAttemptFailed { attempt, .. } => self.count(&attempt),
             Event::Cancelled { .. } => {
                 self.status = Status::Cancelled;
-                self.request = None;
+                self.withdraw();
             }
             Event::AttemptRequested { trigger, at } => {
                 self.request = Some(Request { trigger, at });
                 self.last_requested_at = Some(at);
             }
-            Event::RequestWithdrawn { .. } => self.request = None,
+            Event::RequestWithdrawn { .. } => self.withdraw(),
             Event::ResponseBodyErased { attempt_id } => {
                 self.erased.insert(attempt_id);
             }
@@ -215,11 +217,19 @@ impl cqrs_es::Aggregate for Delivery {
 }
 
 impl Delivery {
+    fn withdraw(&mut self) {
+        self.is_withdrawn |= self.request.take().is_some();
+    }
+
     fn count(&mut self, attempt: &Attempt) {
         self.attempts = attempt.number;
         self.last_attempt = attempt.id;
+        let was_withdrawn = std::mem::take(&mut self.is_withdrawn);
         if attempt.trigger.is_by_hand() {
-            self.request = None;
+            // One that was under way for a request which was withdrawn does not answer a later one.
+            self.request = self
+                .request
+                .filter(|request| was_withdrawn && request.at > attempt.started_at);
         } else {
             self.scheduled_attempts += 1;
         }
@@ -294,9 +304,12 @@ impl Delivery {
             return Ok(vec![Event::Succeeded { attempt }]);
         }
         if attempt.trigger.is_by_hand() {
+            let mut after = self.clone();
+            after.count(&attempt);
+            let next_attempt_at = after.due_at();
             return Ok(vec![Event::ExtraAttemptFailed {
                 attempt,
-                next_attempt_at: self.scheduled_at(),
+                next_attempt_at,
             }]);
         }
         if self.status != Status::Pending {

@@ -100,8 +100,11 @@ impl Keeper {
         let was_good = options.held.is_good();
         options.held.renew(sent, self.lease);
         self.reconcile(&nodes);
-        if !was_good {
-            options.dispatch.resume();
+        if !was_good && !options.held.partitions().is_empty() {
+            // What others told meanwhile was about partitions of which this node was not sure.
+            let dispatch = options.dispatch.clone();
+            self.shared
+                .spawn(async move { dispatch.look_again().await });
         }
         self.pause = self.pause_after(&nodes);
         if *self.shared.phase.borrow() == Phase::Working {

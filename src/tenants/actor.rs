@@ -69,6 +69,8 @@ pub(super) struct TenantActor {
     /// How many readings of what has changed have begun, and how many of them are under way.
     reloads: u64,
     reloading: usize,
+    /// One of them came to nothing.
+    reloads_again: bool,
     /// What other nodes have scheduled since then: it waits for what has changed before.
     found_later: Vec<Found>,
     is_suspended: bool,
@@ -86,6 +88,8 @@ pub(super) struct TenantActor {
     /// Under which the tenant's partition is this node's; the lanes are those of this epoch.
     epoch: Option<u64>,
     lanes: HashMap<WebhookId, Lane>,
+    /// How often all lanes were forgotten.
+    lanes_begun: u64,
     /// Deliveries that the view may show and that no lane is to take from there: those that are
     /// being accepted and will be offered, and those whose attempt began under an earlier epoch.
     elsewhere: HashSet<DeliveryId>,
@@ -134,6 +138,7 @@ impl TenantActor {
             unknown: HashMap::new(),
             reloads: 0,
             reloading: 0,
+            reloads_again: false,
             found_later: Vec::new(),
             is_suspended: false,
             failing: HashMap::new(),
@@ -144,6 +149,7 @@ impl TenantActor {
             recovers_again: false,
             epoch: None,
             lanes: HashMap::new(),
+            lanes_begun: 0,
             elsewhere: HashSet::new(),
             accepting: 0,
             expected: 0,
@@ -279,7 +285,8 @@ impl Handler<Loaded> for TenantActor {
 
     fn handle(&mut self, loaded: Loaded, ctx: &mut Context<Self>) {
         let now = self.shared.clock.now();
-        if loaded.epoch != self.epoch {
+        // What was read for a lane that is forgotten would be taken for what its successor asked for.
+        if loaded.lanes_begun != self.lanes_begun {
             return;
         }
         let Some(lane) = self.lanes.get_mut(&loaded.webhook) else {

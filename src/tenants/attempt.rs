@@ -64,17 +64,19 @@ impl Made {
     }
 }
 
-/// Sends a delivery and records what came of it.
+/// Sends a delivery that was given out under an epoch, and records what came of it.
 pub(super) async fn send(
     shared: &Shared,
     tenant: &TenantId,
     webhook: &LiveWebhook,
+    epoch: Option<u64>,
     entry: Entry,
 ) -> Ended {
     let is_at_hand = entry.body.is_some();
     let body = body(shared, tenant, &entry).await;
-    // Reading it may have taken until the store was back, and the tenant may be another node's now.
-    if !is_at_hand && shared.held.epoch(Partition::of(tenant)).is_none() {
+    // Reading it may have taken until the store was back, and the tenant may be another node's now, or
+    // may have been meanwhile.
+    if !is_at_hand && shared.held.epoch(Partition::of(tenant)) != epoch {
         return Ended {
             again: Some(entry),
             attempt: None,

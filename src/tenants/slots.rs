@@ -2,7 +2,7 @@
 //! one, so that a tenant with a million deliveries waits no less than one with two.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,8 +19,8 @@ pub(super) struct Slots {
 
 struct Inner {
     free: usize,
-    queue: VecDeque<(TenantId, Taker)>,
-    queued: HashSet<TenantId>,
+    queue: VecDeque<TenantId>,
+    takers: HashMap<TenantId, Taker>,
 }
 
 /// The right to make one attempt; goes back when it is dropped.
@@ -35,13 +35,14 @@ impl Slots {
             inner: Arc::new(Mutex::new(Inner {
                 free: count,
                 queue: VecDeque::new(),
-                queued: HashSet::new(),
+                takers: HashMap::new(),
             })),
         }
     }
 
     /// Takes a slot if one is free and nobody waits. Otherwise the tenant is put at the end of
-    /// the queue, once, and `taker` gets a slot when it is the tenant's turn.
+    /// the queue, once, and the last `taker` gets a slot when it is the tenant's turn: an earlier one
+    /// may be gone.
     pub(super) fn take(&self, tenant: &TenantId, taker: impl FnOnce() -> Taker) -> Option<Slot> {
         let mut inner = self.lock();
         if inner.free > 0 && inner.queue.is_empty() {
@@ -50,8 +51,8 @@ impl Slots {
                 slots: self.clone(),
             });
         }
-        if inner.queued.insert(tenant.clone()) {
-            inner.queue.push_back((tenant.clone(), taker()));
+        if inner.takers.insert(tenant.clone(), taker()).is_none() {
+            inner.queue.push_back(tenant.clone());
         }
         None
     }
@@ -59,11 +60,9 @@ impl Slots {
     fn give_back(&self) {
         let taker = {
             let mut inner = self.lock();
-            match inner.queue.pop_front() {
-                Some((tenant, taker)) => {
-                    inner.queued.remove(&tenant);
-                    taker
-                }
+            let next = inner.queue.pop_front();
+            match next.and_then(|tenant| inner.takers.remove(&tenant)) {
+                Some(taker) => taker,
                 None => {
                     inner.free += 1;
                     return;
@@ -130,5 +129,20 @@ mod tests {
         assert!(slots.take(&tenant("b"), || Box::new(drop)).is_none());
         drop(first);
         assert!(slots.take(&tenant("c"), || unreachable!()).is_some());
+    }
+
+    #[test]
+    fn whoever_asked_last_for_a_tenant_gets_its_slot() {
+        let slots = Slots::new(1);
+        let (sender, receiver) = mpsc::channel();
+        let first = slots.take(&tenant("a"), || unreachable!()).unwrap();
+        for name in ["before", "after"] {
+            let sender = sender.clone();
+            let taker: Taker = Box::new(move |slot| drop(sender.send((name, slot))));
+            assert!(slots.take(&tenant("a"), || taker).is_none());
+        }
+        drop(first);
+        assert_eq!(receiver.try_recv().unwrap().0, "after");
+        assert!(receiver.try_recv().is_err());
     }
 }

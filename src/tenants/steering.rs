@@ -129,7 +129,8 @@ impl Tenants {
     ) -> Result<(u64, Option<RecoveryId>), Error> {
         let asked_at = self.shared.clock.now();
         self.webhook_row(tenant, webhook_id).await?;
-        let to = recover.to.unwrap_or(asked_at);
+        // The list is read later than this is answered: what is accepted in between is not meant.
+        let to = recover.to.map_or(asked_at, |to| to.min(asked_at));
         if to <= recover.from {
             return Err(Error::invalid(FieldError::new(
                 "to",

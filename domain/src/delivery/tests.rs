@@ -314,6 +314,46 @@ fn cancelling_takes_back_what_was_asked_for_by_hand() {
 }
 
 #[test]
+fn what_was_under_way_when_it_was_withdrawn_does_not_answer_a_later_request() {
+    let [_, (exhausted, _), _] = ends();
+    let withdrawn = Event::RequestWithdrawn {
+        reason: CancelReason::Requested,
+    };
+    let started_at = by_hand(2, false).started_at;
+    let later = Event::AttemptRequested {
+        trigger: Trigger::Redeliver,
+        at: started_at + chrono::Duration::seconds(5),
+    };
+    let events = [
+        scheduled(Trigger::Publish),
+        exhausted,
+        requested(1),
+        withdrawn,
+        later,
+    ];
+    let failed = Event::ExtraAttemptFailed {
+        attempt: by_hand(2, false),
+        next_attempt_at: Some(started_at + chrono::Duration::seconds(5)),
+    };
+    framework()
+        .given(events.to_vec())
+        .when(record(by_hand(2, false)))
+        .then_expect_events(vec![failed.clone()]);
+    let left = state(events.iter().cloned().chain([failed.clone()]));
+    assert_eq!(
+        left.due_at(),
+        Some(started_at + chrono::Duration::seconds(5))
+    );
+    // By whatever clock the next one starts, it answers it.
+    let next = Event::ExtraAttemptFailed {
+        attempt: by_hand(3, false),
+        next_attempt_at: None,
+    };
+    let left = state(events.into_iter().chain([failed, next]));
+    assert_eq!(left.due_at(), None);
+}
+
+#[test]
 fn a_receiver_may_put_the_next_attempt_off_but_not_bring_it_forward() {
     let answered = |seconds: &str| Attempt {
         response: Some(attempt::ResponseHead {

@@ -102,7 +102,8 @@ impl Handler<DisablingDone> for TenantActor {
 /// Disables the webhook, if the verdict still holds by what the ledger says.
 async fn disable(intake: &Intake, verdict: Verdict) -> Result<(), Error> {
     if !still_holds(intake, verdict).await? {
-        return Ok(());
+        // It may be this that did it, in an earlier try after which the reading failed.
+        return intake.reread().await;
     }
     let id = verdict.webhook.to_string();
     let Stream {
@@ -119,7 +120,7 @@ async fn disable(intake: &Intake, verdict: Verdict) -> Result<(), Error> {
     // One that was deleted meanwhile refuses.
     let decided = state.handle(command, &rules, &sink).await;
     let Some(event) = sink.collect().await.pop().filter(|_| decided.is_ok()) else {
-        return Ok(());
+        return intake.reread().await;
     };
     let item = Prepared {
         together: Some(Arc::new(Together {

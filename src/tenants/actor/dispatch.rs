@@ -34,11 +34,11 @@ impl TenantActor {
         };
         if let Some(load) = lane.start_load(self.elsewhere.len(), now) {
             let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
-            let epoch = self.epoch;
+            let lanes_begun = self.lanes_begun;
             self.shared.runtime.spawn(async move {
                 let entries = read_due(&shared, &tenant, id, load).await;
                 addr.do_send(Loaded {
-                    epoch,
+                    lanes_begun,
                     webhook: id,
                     entries,
                 });
@@ -98,14 +98,14 @@ impl TenantActor {
     fn launch(&mut self, id: WebhookId, next: Next, slot: Slot, ctx: &mut Context<Self>) {
         self.in_flight += 1;
         let (shared, tenant, addr) = (self.shared.clone(), self.tenant.clone(), ctx.address());
-        let webhook = self.webhooks.get(&id).map(Arc::clone);
+        let (webhook, epoch) = (self.webhooks.get(&id).map(Arc::clone), self.epoch);
         self.tasks.spawn_on(
             async move {
                 let delivery = next.id();
                 let attempt = async {
                     match (next, webhook) {
                         (Next::Send(entry), Some(webhook)) => {
-                            attempt::send(&shared, &tenant, &webhook, entry).await
+                            attempt::send(&shared, &tenant, &webhook, epoch, entry).await
                         }
                         (Next::Cancel(entry), _) => attempt::cancel(&shared, &tenant, entry).await,
                         // Its webhook is not here any more: what that means, a reload tells.

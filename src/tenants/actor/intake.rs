@@ -216,7 +216,7 @@ impl Intake {
     async fn accept_chunk(&self, mut fanned_out: FannedOut) -> Accepted {
         let mut places: Vec<usize> = (0..fanned_out.items.len()).collect();
         let mut accepted: Vec<_> = places.iter().map(|_| None).collect();
-        for _ in 0..FAN_OUTS_MAX {
+        for round in 1..=FAN_OUTS_MAX {
             let items: Vec<Prepared> = fanned_out
                 .items
                 .iter()
@@ -234,7 +234,8 @@ impl Intake {
                 }
             }
             places = stale.0;
-            if places.is_empty() {
+            // What is fanned out counts as being accepted until somebody tries to.
+            if places.is_empty() || round == FAN_OUTS_MAX {
                 break;
             }
             match self.fan_out_again(stale.1).await {

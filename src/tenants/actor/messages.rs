@@ -190,7 +190,8 @@ pub(super) struct Broken;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Loaded {
-    pub(super) epoch: Option<u64>,
+    /// For the lanes that were begun so many times.
+    pub(super) lanes_begun: u64,
     pub(super) webhook: WebhookId,
     pub(super) entries: Result<Vec<Entry>, store::Error>,
 }

@@ -44,6 +44,7 @@ impl TenantActor {
             self.elsewhere.extend(lane.in_flight());
         }
         self.lanes.clear();
+        self.lanes_begun += 1;
         self.open_circuits.forget();
         self.runnable.clear();
         self.is_runnable.clear();

@@ -173,12 +173,10 @@ impl Handler<Reloaded> for TenantActor {
                 Ok(())
             }
             Err(error) => {
-                // It is read again before the next message is accepted: the store refuses what was
-                // decided by an older generation.
+                // What is accepted meanwhile is safe: the store refuses what was decided by an older
+                // generation. What is to be sent is not, and may wait for this.
                 tracing::warn!(%error, tenant = %self.tenant, "cannot read what has changed");
-                if !self.unknown.is_empty() {
-                    ctx.run_later(RETRY, |actor, ctx| actor.start_reload(None, ctx));
-                }
+                self.reloads_again = true;
                 Err(error)
             }
         };
@@ -187,6 +185,9 @@ impl Handler<Reloaded> for TenantActor {
             drop(reply.send(result));
         }
         if self.reloading == 0 {
+            if std::mem::take(&mut self.reloads_again) {
+                ctx.run_later(RETRY, |actor, ctx| actor.start_reload(None, ctx));
+            }
             for found in std::mem::take(&mut self.found_later) {
                 self.take_found(found, ctx);
             }

@@ -99,12 +99,6 @@ impl Dispatch for Directory {
         busy.into_iter().collect()
     }
 
-    fn resume(&self) {
-        for seat in self.seats().by_tenant.values() {
-            seat.tell(Own);
-        }
-    }
-
     async fn hear(&self, notices: Vec<Notice>) {
         let (mut messages, mut is_about_topics) = (Vec::new(), false);
         for notice in notices {
