@@ -83,8 +83,9 @@ impl From<store::Error> for Error {
 
 impl From<vault::Error> for Error {
     fn from(error: vault::Error) -> Self {
+        // It can be once somebody has given the key, or rotated a secret that was damaged.
         tracing::error!(%error, "a secret cannot be sealed or opened");
-        Self::Internal
+        Self::Unavailable
     }
 }
 
