@@ -23,7 +23,7 @@ pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, ver
 pub use engine::{Waiting, WebhookSecrets};
 pub use erasure::{Erasure, Mark, Step};
 pub use error::Error;
-pub use ledger::{CommandError, Ledger, Load, Stream};
+pub use ledger::{CommandError, Ledger, Load, Replayed, Stream, Until};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };

@@ -14,6 +14,7 @@ mod directory;
 mod erasing;
 mod error;
 mod filtering;
+mod history;
 mod keys;
 mod lane;
 mod live;

@@ -13,6 +13,7 @@ mod deleting;
 mod disabling;
 mod erasing;
 mod filters;
+mod history;
 mod idempotency;
 mod keys;
 mod keys_refused;

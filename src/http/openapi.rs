@@ -229,6 +229,11 @@ parameters! {
     RecoveryPath { in_path("recovery_id", "The recovery's id", id("rec")), }
     /// An attempt in the path.
     AttemptPath { in_path("id", "The attempt's id", id("att")), }
+    /// As a webhook was once: one of them.
+    WebhookMoment {
+        query("at", "As it was at this time", time()),
+        query("version", "As it was with this version", ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).into()),
+    }
     /// Of the list of webhooks.
     WebhookFilter {
         query("is_active", "Only active or only inactive ones", ObjectBuilder::new().schema_type(Type::Boolean).into()),

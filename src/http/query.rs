@@ -67,15 +67,17 @@ impl<'r> Query<'r> {
         self.parsed(name, "must be true or false")
     }
 
+    /// A time.
+    pub(super) fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Problem> {
+        let expected = "must be an RFC 3339 time such as 2026-03-24T23:11:25Z";
+        self.read(name, expected, fields::parse_time)
+    }
+
     /// The stretch of time that `from` and `to` give.
     pub(super) fn span(&self) -> Result<Span, Problem> {
-        let time = |name| -> Result<Option<DateTime<Utc>>, Problem> {
-            let expected = "must be an RFC 3339 time such as 2026-03-24T23:11:25Z";
-            self.read(name, expected, fields::parse_time)
-        };
         Ok(Span {
-            from: time("from")?,
-            to: time("to")?,
+            from: self.time("from")?,
+            to: self.time("to")?,
         })
     }
 

@@ -7,23 +7,26 @@ use actix_web::{
     http::header::{CACHE_CONTROL, ETAG, LOCATION},
     patch, post, put,
 };
+use chrono::{DateTime, Utc};
 use hookledger_domain::{
     clock::rfc3339,
     ids::WebhookId,
     permission::Permission,
     topic::{Pattern, Topic},
-    webhook::{self, DisableReason, Ordering},
+    webhook::{self, Config, DisableReason, Ordering, Webhook},
 };
 use hookledger_projections::rows::WebhookRow;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use crate::store::{Replayed, Until};
+
 use super::{
     call::Call,
     openapi::{
         ActingFor, Commanded, Conditional, Denied, IfMatch, OfTenant, Paging, Time, WebhookFilter,
-        WebhookIdText, WebhookPath, WithBody,
+        WebhookIdText, WebhookMoment, WebhookPath, WithBody,
     },
     pages::{self, List, list},
     precondition::etag,
@@ -121,14 +124,40 @@ struct CreatedWebhook {
 
 impl From<WebhookRow> for WebhookView {
     fn from(row: WebhookRow) -> Self {
-        let config = row.config;
+        Self::new(
+            row.id,
+            row.config,
+            (row.is_active, row.disabled_reason),
+            (row.created_at, row.updated_at, row.version),
+        )
+    }
+}
+
+impl WebhookView {
+    /// A webhook as it was once.
+    fn once(id: WebhookId, then: &Replayed<Webhook>) -> Self {
+        let webhook = &then.state;
+        Self::new(
+            id,
+            webhook.config().clone(),
+            (webhook.is_active(), webhook.disabled_reason()),
+            (then.created_at, then.updated_at, then.sequence),
+        )
+    }
+
+    fn new(
+        id: WebhookId,
+        config: Config,
+        (is_active, disabled_reason): (bool, Option<DisableReason>),
+        (created_at, updated_at, version): (DateTime<Utc>, DateTime<Utc>, u64),
+    ) -> Self {
         Self {
-            id: row.id,
+            id,
             name: config.name,
             description: config.description,
             url: config.url,
             events: config.events,
-            is_active: row.is_active,
+            is_active,
             headers: config.headers,
             filter: config.filter,
             ordering: config.ordering,
@@ -136,10 +165,10 @@ impl From<WebhookRow> for WebhookView {
             max_in_flight: config.max_in_flight,
             timeout_seconds: config.timeout_seconds,
             retry_schedule: config.retry_schedule,
-            disabled_reason: row.disabled_reason.map(DisableReason::as_str),
-            created_at: rfc3339(row.created_at),
-            updated_at: rfc3339(row.updated_at),
-            version: row.version,
+            disabled_reason: disabled_reason.map(DisableReason::as_str),
+            created_at: rfc3339(created_at),
+            updated_at: rfc3339(updated_at),
+            version,
         }
     }
 }
@@ -211,9 +240,11 @@ async fn create_webhook(mut call: Call) -> Result<HttpResponse, Problem> {
 }
 
 /// A webhook
+///
+/// With `at` or `version` as it was then, told by its events, also if it is deleted by now.
 #[utoipa::path(
     tag = "Webhooks",
-    params(ActingFor, WebhookPath),
+    params(ActingFor, WebhookPath, WebhookMoment),
     responses(
         Denied, OfTenant,
         (status = 200, description = "The webhook.", body = WebhookView,
@@ -223,13 +254,30 @@ async fn create_webhook(mut call: Call) -> Result<HttpResponse, Problem> {
 #[get("/api/admin/webhooks/{id}")]
 async fn get_webhook(call: Call) -> Result<HttpResponse, Problem> {
     let caller = call.caller(Permission::WebhooksRead).await?;
-    call.no_query()?;
-    let id = call.id("webhook")?;
-    let row = call.api().views.webhook(&caller.tenant, id).await?;
-    let row = row
-        .filter(|row| !row.is_deleted)
-        .ok_or_else(|| Problem::not_found("webhook"))?;
-    Ok(shown(row))
+    let query = call.query(&[&["at", "version"]])?;
+    let version = query.read("version", "must be a whole number from 1", |text| {
+        let is_digits = text.bytes().all(|b| b.is_ascii_digit());
+        text.parse().ok().filter(|version| is_digits && *version >= 1)
+    })?;
+    let until = match (query.time("at")?, version) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::parameter("version", "cannot be given together with at"));
+        }
+        (Some(at), None) => Some(Until::Time(at)),
+        (None, version) => version.map(Until::Version),
+    };
+    let (id, api) = (call.id("webhook")?, call.api());
+    let view: Option<WebhookView> = match until {
+        Some(until) => {
+            let then = api.tenants.webhook_then(&caller.tenant, id, until).await?;
+            then.map(|then| WebhookView::once(id, &then))
+        }
+        None => {
+            let row = api.views.webhook(&caller.tenant, id).await?;
+            row.filter(|row| !row.is_deleted).map(WebhookView::from)
+        }
+    };
+    view.map(shown).ok_or_else(|| Problem::not_found("webhook"))
 }
 
 /// Change a webhook
@@ -312,11 +360,11 @@ async fn change<T: super::fields::Body + Into<webhook::Changes>>(
         .tenants
         .change_webhook(&caller.tenant, id, changes.into(), expected, origin)
         .await?;
-    Ok(shown(row))
+    Ok(shown(row.into()))
 }
 
-fn shown(row: WebhookRow) -> HttpResponse {
+fn shown(webhook: WebhookView) -> HttpResponse {
     HttpResponse::Ok()
-        .insert_header((ETAG, etag(row.version)))
-        .json(WebhookView::from(row))
+        .insert_header((ETAG, etag(webhook.version)))
+        .json(webhook)
 }

@@ -111,6 +111,15 @@ pub(super) trait Engine: Agenda {
         aggregate_type: &str,
         ids: &[String],
     ) -> Result<Vec<SerializedEvent>, Error>;
+    /// The events of a tenant's aggregate, of this type and with this id, after a sequence, in order
+    /// and without bodies.
+    async fn stream(
+        &self,
+        tenant: &TenantId,
+        aggregate: (&str, &str),
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error>;
     /// The events after a position in the order of the ledger, at most `limit`: none only at its
     /// end. A page is shorter when its bodies grow large.
     async fn events_after(&self, position: u64, limit: u32) -> Result<Vec<StoredEvent>, Error>;

@@ -1,5 +1,6 @@
 use std::{collections::HashMap, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use cqrs_es::{
     Aggregate, AggregateError, EventStore,
     event_sink::EventSink,
@@ -29,6 +30,41 @@ pub struct Stream<A> {
     /// The number of its last event; 0 if it has none.
     pub sequence: u64,
 }
+
+/// Up to where an aggregate is replayed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// To the event with this sequence.
+    Version(u64),
+    /// To the last event that was recorded at this time or earlier.
+    Time(DateTime<Utc>),
+}
+
+/// An aggregate as it was once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Replayed<A> {
+    /// Its state then.
+    pub state: A,
+    /// The number of the last event that it had then.
+    pub sequence: u64,
+    /// When its first event was recorded.
+    pub created_at: DateTime<Utc>,
+    /// When the last one was.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl Until {
+    /// Whether an aggregate that was replayed to this sequence is what was asked for.
+    fn is_met(self, sequence: u64) -> bool {
+        match self {
+            Self::Version(version) => sequence == version,
+            Self::Time(_) => true,
+        }
+    }
+}
+
+/// So many events are replayed at once.
+const REPLAY_PAGE: u32 = 200;
 
 /// What of a webhook that is to be sent is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +226,46 @@ impl Ledger {
             .iter()
             .filter_map(|id| streams.remove_entry(id))
             .collect())
+    }
+
+    /// Reads a tenant's aggregate as it was once, by replaying its events; `None` if the tenant had no
+    /// such aggregate then, or if it has no event with the sequence that is asked for.
+    pub async fn replay<A: Aggregate>(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        until: Until,
+    ) -> Result<Option<Replayed<A>>, Error> {
+        let mut replayed: Option<Replayed<A>> = None;
+        loop {
+            let after = replayed.as_ref().map_or(0, |replayed| replayed.sequence);
+            let page = self
+                .engine
+                .stream(tenant, (A::TYPE, id), after, REPLAY_PAGE)
+                .await?;
+            let is_last = page.len() < REPLAY_PAGE as usize;
+            for event in page {
+                let is_later = match until {
+                    Until::Version(version) => event.sequence > version,
+                    Until::Time(time) => event.recorded_at > time,
+                };
+                if is_later {
+                    return Ok(replayed.filter(|replayed| until.is_met(replayed.sequence)));
+                }
+                let replayed = replayed.get_or_insert_with(|| Replayed {
+                    state: A::default(),
+                    sequence: 0,
+                    created_at: event.recorded_at,
+                    updated_at: event.recorded_at,
+                });
+                replayed.sequence = event.sequence;
+                replayed.updated_at = event.recorded_at;
+                replayed.state.apply(event.into_event::<A>()?);
+            }
+            if is_last {
+                return Ok(replayed.filter(|replayed| until.is_met(replayed.sequence)));
+            }
+        }
     }
 
     /// Reads the ledger itself, whoever's events they are: those after `position` (0: from the

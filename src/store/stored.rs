@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use cqrs_es::persist::SerializedEvent;
+use cqrs_es::{Aggregate, persist::SerializedEvent};
 use hookledger_domain::{fact::Fact, tenant::TenantId, upcast::upcast};
 use hookledger_projections::{Recorded, project};
 use serde_json::Value;
@@ -68,9 +68,19 @@ impl StoredEvent {
         Ok(Commit::of_stored(self.tenant_id, self.recorded_at, event))
     }
 
+    /// What it says as an event of this aggregate.
+    pub(super) fn into_event<A: Aggregate>(self) -> Result<A::Event, Error> {
+        Ok(serde_json::from_value(self.present()?.payload)?)
+    }
+
     /// What it says, in its present shape.
     fn fact(&self) -> Result<Fact, Error> {
-        let event = upcast(SerializedEvent::new(
+        let event = self.present()?;
+        Ok(Fact::read(&event.aggregate_type, event.payload)?)
+    }
+
+    fn present(&self) -> Result<SerializedEvent, Error> {
+        Ok(upcast(SerializedEvent::new(
             self.aggregate_id.clone(),
             usize::try_from(self.sequence).map_err(Error::corrupt)?,
             self.aggregate_type.clone(),
@@ -78,7 +88,6 @@ impl StoredEvent {
             self.event_version.clone(),
             serde_json::from_str(&self.payload)?,
             Value::Null,
-        ));
-        Ok(Fact::read(&event.aggregate_type, event.payload)?)
+        )))
     }
 }

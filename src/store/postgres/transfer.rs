@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use hookledger_domain::tenant::TenantId;
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
 use super::{
     APPEND_LOCK, Postgres,
     append::{self, Outcome},
-    ask::Value::Number,
+    ask::Value::{Number, Text},
     batch::{Batch, Events},
     rare, rows, session,
 };
@@ -45,6 +46,25 @@ impl Postgres {
         ];
         self.asker
             .list(sql!("select_events_after"), &values, rows::stored)
+            .await
+    }
+
+    pub(super) async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        (aggregate_type, id): (&str, &str),
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let values = [
+            Text(tenant.as_str()),
+            Text(aggregate_type),
+            Text(id),
+            Number(after.cast_signed()),
+            Number(limit.into()),
+        ];
+        self.asker
+            .list(sql!("select_stream"), &values, rows::stored)
             .await
     }
 

@@ -159,6 +159,16 @@ impl Engine for Sqlite {
         rows.iter().map(rows::event).collect()
     }
 
+    async fn stream(
+        &self,
+        tenant: &TenantId,
+        aggregate: (&str, &str),
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        self.read_stream(tenant, aggregate, after, limit).await
+    }
+
     async fn events_after(&self, position: u64, limit: u32) -> Result<Vec<StoredEvent>, Error> {
         self.read_after(position, limit).await
     }

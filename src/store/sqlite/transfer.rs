@@ -1,6 +1,7 @@
 //! The ledger as a whole: read in its order, and taken over from another one.
 
 use futures_util::TryStreamExt;
+use hookledger_domain::tenant::TenantId;
 use sqlx::Row;
 use tokio::sync::oneshot;
 
@@ -8,6 +9,7 @@ use super::{Sqlite, rows, writer::Task};
 use crate::store::{Error, StoredEvent, views::PAGE_BODY_BYTES_MAX};
 
 const EVENTS_AFTER: &str = include_str!("../sql/sqlite/select_events_after.sql");
+const STREAM: &str = include_str!("../sql/sqlite/select_stream.sql");
 const LAST_POSITION: &str = include_str!("../sql/sqlite/select_last_position.sql");
 
 impl Sqlite {
@@ -30,6 +32,24 @@ impl Sqlite {
             }
         }
         Ok(events)
+    }
+
+    pub(super) async fn read_stream(
+        &self,
+        tenant: &TenantId,
+        (aggregate_type, id): (&str, &str),
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        let found = sqlx::query(STREAM)
+            .bind(tenant.as_str())
+            .bind(aggregate_type)
+            .bind(id)
+            .bind(after.cast_signed())
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        found.iter().map(rows::stored).collect()
     }
 
     pub(super) async fn read_last_position(&self) -> Result<u64, Error> {
