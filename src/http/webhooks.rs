@@ -257,11 +257,16 @@ async fn get_webhook(call: Call) -> Result<HttpResponse, Problem> {
     let query = call.query(&[&["at", "version"]])?;
     let version = query.read("version", "must be a whole number from 1", |text| {
         let is_digits = text.bytes().all(|b| b.is_ascii_digit());
-        text.parse().ok().filter(|version| is_digits && *version >= 1)
+        text.parse()
+            .ok()
+            .filter(|version| is_digits && *version >= 1)
     })?;
     let until = match (query.time("at")?, version) {
         (Some(_), Some(_)) => {
-            return Err(Problem::parameter("version", "cannot be given together with at"));
+            return Err(Problem::parameter(
+                "version",
+                "cannot be given together with at",
+            ));
         }
         (Some(at), None) => Some(Until::Time(at)),
         (None, version) => version.map(Until::Version),

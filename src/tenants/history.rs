@@ -16,7 +16,9 @@ impl Tenants {
         until: Until,
     ) -> Result<Option<Replayed<Webhook>>, Error> {
         let ledger = &self.shared.ledger;
-        let replayed = ledger.replay::<Webhook>(tenant, &id.to_string(), until).await?;
+        let replayed = ledger
+            .replay::<Webhook>(tenant, &id.to_string(), until)
+            .await?;
         Ok(replayed.filter(|replayed| replayed.state.exists()))
     }
 }

@@ -21,9 +21,7 @@ async fn settled(tenant: &Tenant, webhook: &Webhook) -> Value {
 async fn a_webhook_is_shown_as_it_was_at_any_time() {
     let (mut app, receiver) = (App::start().await, Receiver::start().await);
     let (tenant, other) = (app.tenant("acme").await, app.tenant("globex").await);
-    let webhook = tenant
-        .webhook(&receiver.url("/first"), &["ticket.*"])
-        .await;
+    let webhook = tenant.webhook(&receiver.url("/first"), &["ticket.*"]).await;
     let path = webhook.path();
     let mut states = vec![settled(&tenant, &webhook).await];
     for body in [
@@ -51,7 +49,12 @@ async fn a_webhook_is_shown_as_it_was_at_any_time() {
         let then = tenant.api.get(&format!("{path}?at={at}")).await.expect(200);
         assert_eq!(&then, state);
     }
-    for moment in ["version=5", "version=6", "at=2020-01-01T00:00:00Z", "at=2100-01-01T00:00:00Z"] {
+    for moment in [
+        "version=5",
+        "version=6",
+        "at=2020-01-01T00:00:00Z",
+        "at=2100-01-01T00:00:00Z",
+    ] {
         let path = format!("{path}?{moment}");
         tenant.api.get(&path).await.problem(404, "not_found");
     }
@@ -81,7 +84,11 @@ async fn a_moment_that_is_none_is_refused() {
         "when=now",
     ] {
         let path = format!("{}?{bad}", webhook.path());
-        tenant.api.get(&path).await.problem(400, "invalid_parameter");
+        tenant
+            .api
+            .get(&path)
+            .await
+            .problem(400, "invalid_parameter");
     }
     let largest = format!("{}?version={}", webhook.path(), u64::MAX);
     tenant.api.get(&largest).await.problem(404, "not_found");
