@@ -100,16 +100,16 @@ async fn a_long_history_is_replayed_to_the_asked_version() {
     let (app, receiver) = (App::start().await, Receiver::start().await);
     let tenant = app.tenant("acme").await;
     let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
-    for n in 2..=410 {
+    for n in 2..=210 {
         let body = json!({"name": format!("number {n}")});
         tenant.api.patch(&webhook.path(), body).await.expect(200);
     }
-    for version in [2, 199, 200, 201, 400, 401, 410] {
+    for version in [2, 199, 200, 201, 210] {
         let path = format!("{}?version={version}", webhook.path());
         let then = tenant.api.get(&path).await.expect(200);
         assert_eq!(then["name"], format!("number {version}"));
         assert_eq!(then["version"], version);
     }
-    let beyond = format!("{}?version=411", webhook.path());
+    let beyond = format!("{}?version=211", webhook.path());
     tenant.api.get(&beyond).await.problem(404, "not_found");
 }
