@@ -205,12 +205,7 @@ fn filter(query: &Query<'_>) -> Result<AttemptFilter, Problem> {
             _ => None,
         },
     )?;
-    let response_status = query.read("response_status", "must be an HTTP status", |text| {
-        let is_digits = text.bytes().all(|b| b.is_ascii_digit());
-        text.parse()
-            .ok()
-            .filter(|status| is_digits && (100..=999).contains(status))
-    })?;
+    let response_status = query.whole("response_status", "must be an HTTP status", 100..=999)?;
     Ok(AttemptFilter {
         webhook_id: None,
         topic: query.parsed("event", "must be a topic")?,

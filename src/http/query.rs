@@ -1,7 +1,7 @@
 //! The parameters of a query string: each is known, given once and well formed, or the request is
 //! refused. A filter that is misspelt must not silently show everything.
 
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, ops::RangeInclusive, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use hookledger_projections::query::{LIMIT_DEFAULT, LIMIT_MAX, Page, Span, decode_cursor};
@@ -62,6 +62,21 @@ impl<'r> Query<'r> {
         self.read(name, expected, |text| text.parse().ok())
     }
 
+    /// A whole number in this range.
+    pub(super) fn whole<T: FromStr + PartialOrd>(
+        &self,
+        name: &str,
+        expected: &str,
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, Problem> {
+        self.read(name, expected, |text| {
+            // Digits only: no sign.
+            let is_digits = text.bytes().all(|b| b.is_ascii_digit());
+            let number = text.parse().ok()?;
+            (is_digits && range.contains(&number)).then_some(number)
+        })
+    }
+
     /// `true` or `false`.
     pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
         self.parsed(name, "must be true or false")
@@ -84,11 +99,11 @@ impl<'r> Query<'r> {
     /// The page that `limit` and `cursor` give.
     pub(super) fn page<Id: FromStr>(&self) -> Result<Page<Id>, Problem> {
         let limit = self
-            .read("limit", "must be a whole number from 1 to 200", |text| {
-                let is_digits = text.bytes().all(|b| b.is_ascii_digit());
-                let limit: u32 = text.parse().ok()?;
-                (is_digits && (1..=LIMIT_MAX).contains(&limit)).then_some(limit)
-            })?
+            .whole(
+                "limit",
+                "must be a whole number from 1 to 200",
+                1..=LIMIT_MAX,
+            )?
             .unwrap_or(LIMIT_DEFAULT);
         let after = self
             .text("cursor")

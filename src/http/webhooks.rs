@@ -255,12 +255,7 @@ async fn create_webhook(mut call: Call) -> Result<HttpResponse, Problem> {
 async fn get_webhook(call: Call) -> Result<HttpResponse, Problem> {
     let caller = call.caller(Permission::WebhooksRead).await?;
     let query = call.query(&[&["at", "version"]])?;
-    let version = query.read("version", "must be a whole number from 1", |text| {
-        let is_digits = text.bytes().all(|b| b.is_ascii_digit());
-        text.parse()
-            .ok()
-            .filter(|version| is_digits && *version >= 1)
-    })?;
+    let version = query.whole("version", "must be a whole number from 1", 1..=u64::MAX)?;
     let until = match (query.time("at")?, version) {
         (Some(_), Some(_)) => {
             return Err(Problem::parameter(

@@ -54,6 +54,14 @@ pub struct Replayed<A> {
 }
 
 impl Until {
+    /// Whether an event came later.
+    fn is_before(self, event: &StoredEvent) -> bool {
+        match self {
+            Self::Version(version) => event.sequence > version,
+            Self::Time(time) => event.recorded_at > time,
+        }
+    }
+
     /// Whether an aggregate that was replayed to this sequence is what was asked for.
     fn is_met(self, sequence: u64) -> bool {
         match self {
@@ -237,20 +245,18 @@ impl Ledger {
         until: Until,
     ) -> Result<Option<Replayed<A>>, Error> {
         let mut replayed: Option<Replayed<A>> = None;
-        loop {
+        let mut is_over = false;
+        while !is_over {
             let after = replayed.as_ref().map_or(0, |replayed| replayed.sequence);
             let page = self
                 .engine
                 .stream(tenant, (A::TYPE, id), after, REPLAY_PAGE)
                 .await?;
-            let is_last = page.len() < REPLAY_PAGE as usize;
+            is_over = page.len() < REPLAY_PAGE as usize;
             for event in page {
-                let is_later = match until {
-                    Until::Version(version) => event.sequence > version,
-                    Until::Time(time) => event.recorded_at > time,
-                };
-                if is_later {
-                    return Ok(replayed.filter(|replayed| until.is_met(replayed.sequence)));
+                if until.is_before(&event) {
+                    is_over = true;
+                    break;
                 }
                 let replayed = replayed.get_or_insert_with(|| Replayed {
                     state: A::default(),
@@ -262,10 +268,8 @@ impl Ledger {
                 replayed.updated_at = event.recorded_at;
                 replayed.state.apply(event.into_event::<A>()?);
             }
-            if is_last {
-                return Ok(replayed.filter(|replayed| until.is_met(replayed.sequence)));
-            }
         }
+        Ok(replayed.filter(|replayed| until.is_met(replayed.sequence)))
     }
 
     /// Reads the ledger itself, whoever's events they are: those after `position` (0: from the

@@ -230,10 +230,13 @@ impl Lane {
     /// may be is not under way.
     fn overdue_at(&self) -> Option<DateTime<Utc>> {
         let may_be = self.in_flight.len() < circuit::OVERDUE_IN_FLIGHT_MAX;
-        let due_since = earliest([self.window.due_since(), self.queues.due_since()]);
-        due_since
-            .filter(|_| may_be)
-            .map(|due_at| due_at + circuit::PUT_OFF_MAX)
+        let due_at = self.first_due_at().filter(|_| may_be)?;
+        Some(due_at + circuit::PUT_OFF_MAX)
+    }
+
+    /// When the delivery that waits longest is due, or was, as far as that is known.
+    fn first_due_at(&self) -> Option<DateTime<Utc>> {
+        earliest([self.window.due_since(), self.queues.due_since()])
     }
 
     /// What was in flight has been recorded; `again` is the delivery if it is to be sent again. It
@@ -280,8 +283,7 @@ impl Lane {
 
     /// Since when the delivery that waits longest has been due, if one is due at `now`.
     pub(super) fn due_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let due_since = earliest([self.window.due_since(), self.queues.due_since()]);
-        due_since.filter(|due_at| *due_at <= now)
+        self.first_due_at().filter(|due_at| *due_at <= now)
     }
 
     /// When something may be to do without anything happening before; `None` if never. What only
