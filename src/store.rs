@@ -5,6 +5,8 @@
 //! PostgreSQL. What differs between engines lies in their own files. [`Cluster`] is what nodes share
 //! that work on one PostgreSQL database.
 
+mod audit;
+mod chain;
 mod commit;
 mod copy;
 mod engine;
@@ -18,6 +20,8 @@ mod stats;
 mod stored;
 mod views;
 
+pub use audit::{Audit, EventFilter, LedgerHead, Reason, Verdict};
+pub use chain::{Hash, Head};
 pub use commit::Commit;
 pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, verify};
 pub use engine::{Waiting, WebhookSecrets};
@@ -99,6 +103,11 @@ impl Store {
     /// The side that erases what was kept long enough.
     pub fn erasure(&self) -> Erasure {
         Erasure::new(self.engine.clone())
+    }
+
+    /// The side that reads and checks the ledger as a whole.
+    pub fn audit(&self) -> Audit {
+        Audit::new(self.engine.clone())
     }
 
     /// Waits until everything that was handed in is written, and lets go of the files.

@@ -12,6 +12,7 @@ use hookledger_domain::{actor::Origin, fact::Fact, tenant::TenantId};
 use hookledger_projections::query::Page;
 
 mod appends;
+mod audit;
 mod commands;
 mod copying;
 mod erasing;
@@ -27,6 +28,10 @@ mod world;
 
 /// A database of its own for one test.
 trait Engine: Sized + Send + Sync {
+    /// A little later than an event was recorded, in SQL.
+    const LATER: &str;
+    /// 32 zeros, in SQL.
+    const ZEROS: &str;
     /// Whether one can be had; if not, says how to get it.
     fn is_there() -> bool {
         true
@@ -86,6 +91,15 @@ macro_rules! conforms {
                 a_commit_for_another_generation_is_refused,
                 views_change_with_their_events,
                 bytes_that_are_no_text_are_refused_before_they_reach_the_writer,
+            }
+            audit {
+                an_untouched_ledger_is_intact,
+                erased_bodies_leave_a_ledger_intact,
+                a_changed_byte_in_any_column_is_found,
+                what_was_removed_put_in_or_moved_is_found,
+                a_body_or_a_head_that_was_changed_is_found,
+                a_tenant_checks_its_own_events,
+                events_are_listed_by_what_is_asked_for,
             }
             commands {
                 an_aggregate_reads_back,

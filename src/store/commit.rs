@@ -1,7 +1,7 @@
 use std::{collections::HashMap, fmt::Display};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use hookledger_domain::{
     actor::{ActorKind, Origin},
     delivery,
@@ -12,7 +12,10 @@ use hookledger_domain::{
 };
 use hookledger_projections::{Change, Recorded, project};
 
-use super::Error;
+use super::{
+    Error,
+    chain::{Chaining, Content, Hash, micros},
+};
 
 /// Events of one or several aggregates that are appended together or not at all, with what they
 /// change in the views and the bodies that belong to them.
@@ -43,6 +46,7 @@ pub(super) struct EventRow {
     pub(super) event_version: String,
     pub(super) payload: String,
     pub(super) metadata: String,
+    pub(super) chaining: Chaining,
     /// Somebody else than Hookledger itself acted.
     pub(super) is_by_hand: bool,
     pub(super) body: Option<Bytes>,
@@ -50,11 +54,12 @@ pub(super) struct EventRow {
 }
 
 impl Commit {
-    /// An empty commit of what `origin` does at the moment `recorded_at`.
+    /// An empty commit of what `origin` does at the moment `recorded_at`, of which the ledger keeps
+    /// milliseconds.
     pub fn new(origin: &Origin, recorded_at: DateTime<Utc>) -> Self {
         Self {
             tenant: origin.tenant.clone(),
-            recorded_at,
+            recorded_at: recorded_at.trunc_subsecs(3),
             events: Vec::new(),
             expected_generation: None,
             ended_messages: Vec::new(),
@@ -149,7 +154,7 @@ impl Commit {
         let mut changes = Vec::with_capacity(2);
         project(recorded, self.tenant.as_ref(), &mut changes).map_err(Error::corrupt)?;
         self.expect(&aggregate_id, fact)?;
-        self.events.push(EventRow {
+        let mut event = EventRow {
             aggregate_type: fact.aggregate_type(),
             aggregate_id,
             sequence,
@@ -157,11 +162,29 @@ impl Commit {
             event_version: fact.event_version(),
             payload: fact.payload()?,
             metadata: serde_json::to_string(&self.metadata)?,
+            chaining: Chaining::Content(Hash::NONE),
             is_by_hand: self.is_by_hand(),
             body,
             changes,
-        });
+        };
+        event.chaining = Chaining::Content(self.content(&event).hash());
+        self.events.push(event);
         Ok(())
+    }
+
+    fn content<'a>(&'a self, event: &'a EventRow) -> Content<'a> {
+        let tenant = self.tenant.as_ref().map_or("", TenantId::as_str);
+        Content {
+            tenant_id: tenant.as_bytes(),
+            aggregate_type: event.aggregate_type.as_bytes(),
+            aggregate_id: event.aggregate_id.as_bytes(),
+            sequence: event.sequence.cast_signed(),
+            event_type: event.event_type.as_bytes(),
+            event_version: event.event_version.as_bytes(),
+            recorded_at: micros(self.recorded_at),
+            payload: event.payload.as_bytes(),
+            metadata: event.metadata.as_bytes(),
+        }
     }
 
     fn is_by_hand(&self) -> bool {

@@ -15,6 +15,7 @@ use hookledger_projections::{
 
 use super::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
+    audit::Chained,
     erasure::{Mark, Step},
     stats::{Beginning, MeasuredPage, Scope, Told},
 };
@@ -102,7 +103,7 @@ pub struct WebhookSecrets {
 
 /// What a database must be able to do. Everything above it is the same for all engines.
 #[async_trait]
-pub(super) trait Engine: Agenda {
+pub(super) trait Engine: Agenda + Chained {
     /// Appends; returns when it would survive a power cut.
     async fn commit(&self, commit: Commit) -> Result<(), Error>;
     /// All events of the given aggregates of one type, each aggregate's in order.

@@ -29,7 +29,9 @@ macro_rules! columns {
 mod agenda;
 mod append;
 mod ask;
+mod audit;
 mod batch;
+mod chaining;
 mod claims;
 mod cluster;
 mod erasure;
@@ -137,6 +139,10 @@ impl Postgres {
             holder: Mutex::new(None),
             eraser,
         })
+    }
+
+    fn asker(&self) -> &Asker {
+        &self.asker
     }
 
     pub(super) fn readers(&self) -> &PgPool {

@@ -2,8 +2,10 @@
 
 mod agenda;
 mod apply;
+mod audit;
 mod erasure;
 mod filters;
+mod heads;
 mod migrate;
 mod reads;
 mod recent;

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     Error,
+    chain::{Chaining, Hash},
     commit::{Commit, EventRow},
 };
 
@@ -35,6 +36,8 @@ pub struct StoredEvent {
     pub payload: String,
     /// Who did it and because of what, as JSON.
     pub metadata: String,
+    /// What chains it to the events before it, in its stream and among those of its tenant.
+    pub hash: Hash,
     /// The message or the answer that lies beside it; `None` if there never was one or it is erased.
     pub body: Option<String>,
 }
@@ -61,6 +64,7 @@ impl StoredEvent {
             event_version: self.event_version,
             payload: self.payload,
             metadata: self.metadata,
+            chaining: Chaining::Kept(self.hash),
             is_by_hand: false,
             body: self.body.map(Bytes::from),
             changes,

@@ -276,7 +276,7 @@ async fn a_target_with_other_events_is_refused_from<A: Engine, B: Engine>() {
 }
 
 /// Whatever is changed in the copy, and how it is named.
-const CHANGES: [(&str, &str); 14] = [
+const CHANGES: [(&str, &str); 15] = [
     (
         "UPDATE events SET metadata = '{}' WHERE position = 3",
         "the metadata of the event at position 3 ",
@@ -284,6 +284,10 @@ const CHANGES: [(&str, &str); 14] = [
     (
         "DELETE FROM bodies WHERE text LIKE '%77%'",
         "the body of the event at position ",
+    ),
+    (
+        "UPDATE heads SET events = events + 1 WHERE tenant_id = 'acme'",
+        "the head of tenant acme is another",
     ),
     (
         "UPDATE tenants SET name = 'x' WHERE id = 'third'",

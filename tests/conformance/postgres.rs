@@ -53,6 +53,9 @@ const EVENTS: &str = "\
     ORDER BY e.position";
 
 impl Engine for Postgres {
+    const LATER: &str = "recorded_at + interval '1 microsecond'";
+    const ZEROS: &str = "decode(repeat('00', 32), 'hex')";
+
     fn is_there() -> bool {
         Server::shared().is_some()
     }
@@ -98,7 +101,7 @@ impl Engine for Postgres {
                  WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'",
             )
             .await;
-        let is_view = |table: &str| !["events", "bodies"].contains(&table);
+        let is_view = |table: &str| !["events", "bodies", "heads", "seals"].contains(&table);
         let mut found = BTreeMap::new();
         for table in tables {
             if is_view(&table) && !NOTES.contains(&table.as_str()) {

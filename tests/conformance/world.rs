@@ -20,6 +20,8 @@ use hookledger_domain::{
 use hookledger_projections::rows::{AttemptRow, DeliveryRow, MessageRow, ResponseRow};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+use sha2::{Digest, Sha256};
+
 use super::{DateTime, Utc, at, origin, tenant};
 
 pub(super) const TOPICS: [&str; 3] = ["ticket.created", "ticket.updated", "service.down"];
@@ -38,6 +40,12 @@ pub(super) struct World {
     now: DateTime<Utc>,
     /// What is to be committed; the commits of one step may go in any order.
     steps: Vec<Vec<Commit>>,
+}
+
+/// The digest of a body, as events tell it.
+fn sha256(body: &str) -> String {
+    let digest = Sha256::digest(body);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Registers a webhook: lists of deliveries and attempts are lists of what the tenant's webhooks got.
@@ -168,7 +176,7 @@ impl World {
             timestamp: self.now - chrono::Duration::milliseconds(7),
             ordering_key: self.ordering_key(),
             body_bytes: body.len() as u64,
-            body_sha256: format!("{:064x}", self.messages.len()),
+            body_sha256: sha256(&body),
             idempotency: has_key.then(|| IdempotencyKey {
                 key: format!("key-{}", self.messages.len()),
                 content_sha256: "ab".repeat(32),
@@ -390,7 +398,7 @@ impl World {
             status,
             headers: headers.clone(),
             body_bytes: body.as_ref().map_or(0, String::len) as u64,
-            body_sha256: String::new(),
+            body_sha256: body.as_deref().map_or_else(String::new, sha256),
             body_truncated: self.random.random_bool(0.1),
         });
         let attempt = Attempt {

@@ -1,9 +1,9 @@
 //! Where two ledgers differ, in words.
 
-use std::fmt::Display;
+use std::{collections::BTreeMap, fmt::Display};
 
 use super::Side;
-use crate::store::StoredEvent;
+use crate::store::{Head, StoredEvent};
 
 /// The first thing that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -84,11 +84,30 @@ fn part(ours: &StoredEvent, theirs: &StoredEvent) -> &'static str {
         ("version", ours.event_version == theirs.event_version),
         ("payload", ours.payload == theirs.payload),
         ("metadata", ours.metadata == theirs.metadata),
+        ("hash", ours.hash == theirs.hash),
     ];
     parts
         .into_iter()
         .find_map(|(part, is_same)| (!is_same).then_some(part))
         .unwrap_or("body")
+}
+
+/// Compares what the last event of each tenant is said to be. They differ if events were removed from
+/// the end of the source before it was copied.
+pub(super) fn heads(
+    source: &BTreeMap<String, Head>,
+    target: &BTreeMap<String, Head>,
+) -> Result<(), Difference> {
+    let is_other = |tenant: &&String| source.get(*tenant) != target.get(*tenant);
+    match source.keys().chain(target.keys()).find(is_other) {
+        None => Ok(()),
+        Some(tenant) => Err(Difference::Other {
+            what: match tenant.as_str() {
+                "" => "the head of what belongs to no tenant".to_owned(),
+                tenant => format!("the head of tenant {tenant}"),
+            },
+        }),
+    }
 }
 
 /// Compares a page of a list, which falls by its ids.
@@ -115,6 +134,7 @@ pub(super) fn rows<Row: PartialEq, Id: Ord + Display>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Hash;
 
     fn event(position: u64) -> StoredEvent {
         StoredEvent {
@@ -128,6 +148,7 @@ mod tests {
             event_version: "1".to_owned(),
             payload: "{}".to_owned(),
             metadata: "{}".to_owned(),
+            hash: Hash::default(),
             body: Some("text".to_owned()),
         }
     }

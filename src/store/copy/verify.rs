@@ -44,6 +44,9 @@ pub async fn verify(
         rows_expected: 0,
     };
     comparison.ledgers(&*source.engine, &*target.engine).await?;
+    let heads = tokio::join!(source.engine.heads(), target.engine.heads());
+    let (ours, theirs) = both(heads.0, heads.1)?;
+    compare::heads(&ours, &theirs)?;
     comparison.views().await?;
     Ok(comparison.found)
 }

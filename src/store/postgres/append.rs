@@ -144,6 +144,7 @@ pub(super) async fn append<'c>(
     let query = batch.attempts.bind(query);
     let query = batch.outcomes.bind(query);
     let query = batch.events.bind(query);
+    let query = batch.chain.bind(query);
     // All rows, which is one: the answer has it before the transaction is committed. What follows the
     // last row, and is waited for only by who wants all of them, says that it is.
     let rows = query.bind(notices).fetch_all(executor).await?;

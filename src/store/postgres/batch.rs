@@ -17,6 +17,7 @@ use super::{
 };
 use crate::store::{
     Error,
+    chain::Chaining,
     commit::{Commit, EventRow},
 };
 
@@ -57,6 +58,9 @@ columns! {
         event_version: &'a str, payload: &'a str, metadata: &'a str, tenant_id: &'a str,
         recorded_at: Time,
     }
+    /// What chains the events: of new ones their contents, of those of another ledger their hashes;
+    /// and the place, from 1, of the event before in its stream, if it is one of these.
+    Chain { hash: &'a [u8], follows: Option<i64> }
 }
 
 /// Several commits as rows of the tables.
@@ -70,14 +74,17 @@ pub(super) struct Batch<'a> {
     pub(super) progress: Progress<'a>,
     pub(super) attempts: Attempts<'a>,
     pub(super) outcomes: Outcomes<'a>,
+    /// Those of one tenant stand together.
     pub(super) events: Events<'a>,
+    pub(super) chain: Chain<'a>,
     /// Changes of views that change seldom, in their order.
     pub(super) rare: Vec<(&'a str, &'a Change)>,
     pub(super) announcements: Announcements,
     /// The places of commits that are not in it, because one before them takes the same place in a
     /// stream or the same idempotency key.
     pub(super) late: Vec<usize>,
-    taken: HashSet<(&'a str, &'a str, u64)>,
+    /// Places in streams, with the places of their events among these, once they have one.
+    taken: HashMap<(&'a str, &'a str, u64), i64>,
     keys: HashSet<(&'a str, &'a str)>,
     expected: HashSet<(&'a str, u64)>,
     new_deliveries: HashMap<Uuid, usize>,
@@ -88,41 +95,43 @@ impl<'a> Batch<'a> {
     /// Lays out commits; those that cannot be together with one before them are left out.
     pub(super) fn of(commits: impl Iterator<Item = &'a Commit>) -> Result<Self, Error> {
         let mut batch = Self::default();
+        let mut claimed = Vec::new();
         for (place, commit) in commits.enumerate() {
             if batch.claim(commit) {
-                batch.add(commit)?;
                 batch.wishes.add(commit, place)?;
+                claimed.push(commit);
             } else {
                 batch.late.push(place);
             }
+        }
+        claimed.sort_by_key(|commit| owner(commit));
+        for commit in claimed {
+            batch.add(commit)?;
         }
         Ok(batch)
     }
 
     /// Takes the commit's places in streams and its keys, if all of them are free.
     fn claim(&mut self, commit: &'a Commit) -> bool {
-        let places = |event: &'a EventRow| {
-            (
-                event.aggregate_type,
-                event.aggregate_id.as_str(),
-                event.sequence,
-            )
-        };
         let keys = || commit.events.iter().filter_map(idempotency_key);
         let is_free = commit
             .events
             .iter()
-            .all(|event| !self.taken.contains(&places(event)))
+            .all(|event| !self.taken.contains_key(&in_stream(event, event.sequence)))
             && keys().all(|key| !self.keys.contains(&key));
         if is_free {
-            self.taken.extend(commit.events.iter().map(places));
+            let places = commit
+                .events
+                .iter()
+                .map(|event| (in_stream(event, event.sequence), 0));
+            self.taken.extend(places);
             self.keys.extend(keys());
         }
         is_free
     }
 
     fn add(&mut self, commit: &'a Commit) -> Result<(), Error> {
-        let tenant = commit.tenant.as_ref().map_or("", TenantId::as_str);
+        let tenant = owner(commit);
         if let Some((tenant, generation)) = expectation(commit)
             && self.expected.insert((tenant, generation))
         {
@@ -155,6 +164,7 @@ impl<'a> Batch<'a> {
         rows.metadata.push(&event.metadata);
         rows.tenant_id.push(tenant);
         rows.recorded_at.push(recorded_at);
+        self.chain(event)?;
         if let Some(body) = &event.body {
             self.bodies.tenant_id.push(tenant);
             self.bodies.id.push(body_id(event)?);
@@ -162,6 +172,21 @@ impl<'a> Batch<'a> {
                 .text
                 .push(std::str::from_utf8(body).map_err(Error::corrupt)?);
         }
+        Ok(())
+    }
+
+    /// Takes down how the event that was added last is chained.
+    fn chain(&mut self, event: &'a EventRow) -> Result<(), Error> {
+        let place = i64::try_from(self.events.sequence.len()).map_err(Error::corrupt)?;
+        self.taken.insert(in_stream(event, event.sequence), place);
+        let before = in_stream(event, event.sequence.saturating_sub(1));
+        // Those of another ledger come with their hashes; so do not ask what they follow.
+        let (hash, follows) = match &event.chaining {
+            Chaining::Content(content) => (content, self.taken.get(&before).copied()),
+            Chaining::Kept(hash) => (hash, None),
+        };
+        self.chain.hash.push(hash.as_bytes());
+        self.chain.follows.push(follows);
         Ok(())
     }
 
@@ -197,6 +222,16 @@ impl<'a> Batch<'a> {
             self.progress.push(tenant, progress);
         }
     }
+}
+
+/// An event's place in its stream, or another one there.
+fn in_stream(event: &EventRow, sequence: u64) -> (&str, &str, u64) {
+    (event.aggregate_type, &event.aggregate_id, sequence)
+}
+
+/// Whose a commit is; empty for what belongs to no tenant.
+fn owner(commit: &Commit) -> &str {
+    commit.tenant.as_ref().map_or("", TenantId::as_str)
 }
 
 /// The generation that a commit's tenant must have when the changes that are rare are made: what the

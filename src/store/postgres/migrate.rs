@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::{ACQUIRE_TIMEOUT, MIGRATION_LOCK};
+use super::{ACQUIRE_TIMEOUT, MIGRATION_LOCK, chaining};
 use crate::store::Error;
 
 /// All steps; the schema's version is how many of them were taken. Every engine has steps of the
@@ -15,7 +15,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0005_topic_schemas.sql"),
     include_str!("../migrations/postgres/0006_erasure.sql"),
     include_str!("../migrations/postgres/0007_delivery_control.sql"),
+    include_str!("../migrations/postgres/0008_chain_events.sql"),
 ];
+
+/// The step with which events began to be chained.
+const CHAINED: usize = 8;
 
 /// Takes the steps that are missing, all in one transaction, which others that start at the same
 /// time wait for.
@@ -39,9 +43,12 @@ pub(super) async fn migrate(options: &PgConnectOptions) -> Result<(), Error> {
         return Err(Error::NewerSchema { found, known });
     }
     if found < known {
-        let missing = MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0));
-        for step in missing {
+        let steps = (1..).zip(MIGRATIONS);
+        for (version, step) in steps.skip(usize::try_from(found).unwrap_or(0)) {
             sqlx::raw_sql(step).execute(&mut *transaction).await?;
+            if version == CHAINED {
+                chaining::fill(&mut transaction).await?;
+            }
         }
         sqlx::query(sql!("set_schema_version"))
             .bind(known)

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use crate::store::{Error, LoggedAttempt, StoredEvent, WebhookSecrets, stats::Told};
+use crate::store::{Error, Hash, LoggedAttempt, StoredEvent, WebhookSecrets, stats::Told};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &PgRow, column: &str) -> Result<T, Error>
@@ -62,7 +62,7 @@ pub(super) fn time(row: &PgRow, column: &str) -> Result<DateTime<Utc>, Error> {
     Ok(row.try_get(column)?)
 }
 
-fn number<T: TryFrom<i64>>(row: &PgRow, column: &str) -> Result<T, Error> {
+pub(super) fn number<T: TryFrom<i64>>(row: &PgRow, column: &str) -> Result<T, Error> {
     let number: i64 = row.try_get(column)?;
     T::try_from(number).map_err(|_| Error::corrupt(format!("{column} is out of range")))
 }
@@ -94,6 +94,10 @@ pub(super) fn event(row: &PgRow) -> Result<SerializedEvent, Error> {
     ))
 }
 
+pub(super) fn hash(row: &PgRow) -> Result<Hash, Error> {
+    Hash::from_slice(row.try_get("hash")?).ok_or_else(|| Error::corrupt("a hash of another length"))
+}
+
 pub(super) fn stored(row: &PgRow) -> Result<StoredEvent, Error> {
     // What belongs to no tenant has an empty one here, since it is a part of the key.
     let tenant: &str = row.try_get("tenant_id")?;
@@ -109,6 +113,7 @@ pub(super) fn stored(row: &PgRow) -> Result<StoredEvent, Error> {
         event_version: row.try_get("event_version")?,
         payload: row.try_get("payload")?,
         metadata: row.try_get("metadata")?,
+        hash: hash(row)?,
         body: row.try_get("body")?,
     })
 }

@@ -68,7 +68,7 @@ impl Postgres {
             .await
     }
 
-    async fn next_position(&self, after: i64) -> Result<Option<i64>, Error> {
+    pub(super) async fn next_position(&self, after: i64) -> Result<Option<i64>, Error> {
         let read = |row: &PgRow| Ok(row.try_get("position")?);
         let values = [Number(after)];
         let found = self.asker.one(sql!("find_next_position"), &values, read);
@@ -106,7 +106,9 @@ impl Postgres {
         ))
     }
 
-    pub(super) async fn append_stored(&self, events: Vec<StoredEvent>) -> Result<(), Error> {
+    pub(super) async fn append_stored(&self, mut events: Vec<StoredEvent>) -> Result<(), Error> {
+        // As a batch lays them out.
+        events.sort_by(|a, b| a.tenant_id.cmp(&b.tenant_id));
         let positions: Vec<i64> = events
             .iter()
             .map(|event| event.position.cast_signed())
@@ -119,8 +121,12 @@ impl Postgres {
         if !batch.late.is_empty() {
             return Err(Error::Conflict);
         }
-        let events = std::mem::take(&mut batch.events);
-        self.with_holder(async |connection| import(connection, &batch, &positions, &events).await)
+        let imported = Imported {
+            positions,
+            events: std::mem::take(&mut batch.events),
+            hashes: std::mem::take(&mut batch.chain).hash,
+        };
+        self.with_holder(async |connection| import(connection, &batch, &imported).await)
             .await
     }
 
@@ -155,13 +161,19 @@ impl Postgres {
     }
 }
 
+/// Events of another ledger.
+struct Imported<'a> {
+    positions: Vec<i64>,
+    events: Events<'a>,
+    hashes: Vec<&'a [u8]>,
+}
+
 /// The views first, by the statement that appends, which has no events here; then the events at
 /// their positions.
 async fn import(
     connection: &mut PgConnection,
     batch: &Batch<'_>,
-    positions: &[i64],
-    events: &Events<'_>,
+    imported: &Imported<'_>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = connection.begin().await?;
     for (tenant, change) in &batch.rare {
@@ -172,8 +184,9 @@ async fn import(
         // Nothing here expects a generation or meets another transaction.
         outcome => return Err(sqlx::Error::Protocol(format!("{outcome:?}"))),
     }
-    let query = sqlx::query(sql!("import_events")).bind(positions);
-    events.bind(query).execute(&mut *transaction).await?;
+    let query = sqlx::query(sql!("import_events")).bind(&imported.positions);
+    let query = imported.events.bind(query).bind(&imported.hashes);
+    query.execute(&mut *transaction).await?;
     transaction.commit().await
 }
 

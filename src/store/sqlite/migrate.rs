@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::heads;
 use crate::store::Error;
 
 /// All steps; the schema's version is how many of them were taken. Every engine has steps of the
@@ -14,7 +15,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/sqlite/0005_topic_schemas.sql"),
     include_str!("../migrations/sqlite/0006_erasure.sql"),
     include_str!("../migrations/sqlite/0007_delivery_control.sql"),
+    include_str!("../migrations/sqlite/0008_chain_events.sql"),
 ];
+
+/// The step with which events began to be chained.
+const CHAINED: i64 = 8;
 
 /// Takes the steps that are missing, each in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
@@ -23,14 +28,14 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     if found > known {
         return Err(Error::NewerSchema { found, known });
     }
-    for (index, step) in MIGRATIONS
-        .iter()
-        .enumerate()
-        .skip(usize::try_from(found).unwrap_or(0))
-    {
+    let steps = (1..).zip(MIGRATIONS);
+    for (version, step) in steps.skip(usize::try_from(found).unwrap_or(0)) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", index as i64 + 1)?;
+        if version == CHAINED {
+            heads::fill(&transaction)?;
+        }
+        transaction.pragma_update(None, "user_version", version)?;
         transaction.commit()?;
     }
     Ok(())

@@ -21,7 +21,7 @@ use hookledger_projections::{
 use serde::de::DeserializeOwned;
 use sqlx::{Row, sqlite::SqliteRow};
 
-use crate::store::{Error, LoggedAttempt, StoredEvent, WebhookSecrets, stats::Told};
+use crate::store::{Error, Hash, LoggedAttempt, StoredEvent, WebhookSecrets, stats::Told};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &SqliteRow, column: &str) -> Result<T, Error>
@@ -67,7 +67,7 @@ fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>,
         .ok_or_else(|| Error::corrupt(format!("{column} is no time")))
 }
 
-fn number<T: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<T, Error> {
+pub(super) fn number<T: TryFrom<i64>>(row: &SqliteRow, column: &str) -> Result<T, Error> {
     let number: i64 = row.try_get(column)?;
     T::try_from(number).map_err(|_| Error::corrupt(format!("{column} is out of range")))
 }
@@ -99,6 +99,10 @@ pub(super) fn event(row: &SqliteRow) -> Result<SerializedEvent, Error> {
     ))
 }
 
+pub(super) fn hash(row: &SqliteRow) -> Result<Hash, Error> {
+    Hash::from_slice(row.try_get("hash")?).ok_or_else(|| Error::corrupt("a hash of another length"))
+}
+
 pub(super) fn stored(row: &SqliteRow) -> Result<StoredEvent, Error> {
     let tenant: Option<&str> = row.try_get("tenant_id")?;
     Ok(StoredEvent {
@@ -112,6 +116,7 @@ pub(super) fn stored(row: &SqliteRow) -> Result<StoredEvent, Error> {
         event_version: row.try_get("event_version")?,
         payload: row.try_get("payload")?,
         metadata: row.try_get("metadata")?,
+        hash: hash(row)?,
         body: row.try_get("body")?,
     })
 }

@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BUSY_TIMEOUT, apply::apply, erasure, recent};
+use super::{
+    BUSY_TIMEOUT,
+    apply::apply,
+    erasure,
+    heads::{Heads, InStream},
+    recent,
+};
 use crate::{
     metrics::Metrics,
     store::{
@@ -73,7 +79,7 @@ pub(super) struct Writer {
     /// Of the last event; not known after a failure, since a commit may have come through all
     /// the same.
     position: Option<i64>,
-    /// Rows whose owners are noted and not moved yet, or a little more.
+    /// Events that came after the last that was sorted in, or a little more.
     recent: usize,
     /// Erased bodies may still stand in the log.
     has_erased: bool,
@@ -183,12 +189,15 @@ impl Writer {
             None => last_position(&transaction).map_err(|error| (batch.len(), error))?,
         };
         let first = position;
+        let mut heads = Heads::default();
         for (index, waiting) in batch.iter().enumerate() {
-            append(&transaction, &waiting.commit, &mut position).map_err(|error| (index, error))?;
+            append(&transaction, &waiting.commit, &mut position, &mut heads)
+                .map_err(|error| (index, error))?;
         }
+        let in_batch = |error| (batch.len(), error);
+        heads.write(&transaction).map_err(in_batch)?;
         let new = usize::try_from(position - first).unwrap_or(0);
-        let recent = settle_if_many(&transaction, self.recent + new)
-            .map_err(|error| (batch.len(), error))?;
+        let recent = settle_if_many(&transaction, self.recent + new).map_err(in_batch)?;
         transaction.commit().map_err(outside)?;
         Ok(Written { position, recent })
     }
@@ -201,14 +210,16 @@ impl Writer {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut last = last_position(&transaction)?;
+        let mut heads = Heads::default();
         for (position, commit) in events {
             let mut before = position.cast_signed() - 1;
             if before < last {
                 return Err(Error::Conflict);
             }
-            append(&transaction, commit, &mut before)?;
+            append(&transaction, commit, &mut before, &mut heads)?;
             last = before;
         }
+        heads.write(&transaction)?;
         let recent = settle_if_many(&transaction, self.recent + events.len())?;
         transaction.commit()?;
         self.position = Some(last);
@@ -255,19 +266,24 @@ fn last_position(connection: &Connection) -> Result<i64, Error> {
 /// Sorts in what is noted, if that is much; says how many rows are noted then. Every event makes one
 /// such row at most.
 fn settle_if_many(connection: &Connection, recent: usize) -> Result<usize, Error> {
-    if recent <= recent::ROWS_MAX {
+    if recent <= recent::EVENTS_MAX {
         return Ok(recent);
     }
     recent::settle(connection)?;
     Ok(0)
 }
 
-fn append(connection: &Connection, commit: &Commit, position: &mut i64) -> Result<(), Error> {
+fn append(
+    connection: &Connection,
+    commit: &Commit,
+    position: &mut i64,
+    heads: &mut Heads,
+) -> Result<(), Error> {
     check_generation(connection, commit)?;
     check_bodies(connection, commit)?;
     for event in &commit.events {
         *position += 1;
-        insert_event(connection, commit, event, *position)?;
+        insert_event(connection, commit, event, *position, heads)?;
         for change in &event.changes {
             apply(connection, commit.tenant.as_ref(), *position, change)?;
         }
@@ -317,27 +333,35 @@ fn insert_event(
     commit: &Commit,
     event: &EventRow,
     position: i64,
+    heads: &mut Heads,
 ) -> Result<(), Error> {
     let tenant = commit.tenant.as_ref().map(|tenant| tenant.as_str());
+    let sequence = event.sequence.cast_signed();
+    let place = InStream {
+        aggregate_type: event.aggregate_type,
+        aggregate_id: &event.aggregate_id,
+        sequence,
+    };
+    let owner = tenant.unwrap_or_default();
+    let hash = heads.chain(connection, owner, position, place, event.chaining)?;
     connection.prepare_cached(INSERT_EVENT)?.execute(params![
         position,
         event.aggregate_type,
         event.aggregate_id,
-        event.sequence.cast_signed(),
+        sequence,
         event.event_type,
         event.event_version,
         event.payload,
         event.metadata,
         tenant,
         commit.recorded_at.timestamp_millis(),
+        hash.as_bytes(),
     ])?;
     if let Some(body) = &event.body {
         let text = std::str::from_utf8(body).map_err(Error::corrupt)?;
-        connection.prepare_cached(INSERT_BODY)?.execute(params![
-            position,
-            tenant.unwrap_or_default(),
-            text
-        ])?;
+        connection
+            .prepare_cached(INSERT_BODY)?
+            .execute(params![position, owner, text])?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 -- A whole batch of commits, in one round trip and one transaction. First what the events change in
--- the views, then the lock, then the events: so positions are given out under the lock, become
--- visible in their order, and the lock is held for as little as may be.
+-- the views, then the lock, then the events: so positions are given out and events are chained under
+-- the lock, become visible in their order, and the lock is held for as little as may be.
 -- Nothing is written at all if a tenant is not of the generation that a commit expects.
 WITH stale AS MATERIALIZED (
     SELECT x.tenant_id, x.generation
@@ -81,27 +81,44 @@ WITH stale AS MATERIALIZED (
        AND CASE WHEN x.is_reset THEN w.failing_since IS DISTINCT FROM x.failing_since
                 ELSE w.failing_since IS NULL END
     RETURNING 1
-), turn AS MATERIALIZED (
-    SELECT pg_advisory_xact_lock($1)
+), known AS MATERIALIZED (
+    SELECT ARRAY(SELECT CASE WHEN x.sequence > 1 AND x.follows IS NULL
+                             THEN (SELECT p.hash
+                                     FROM events p
+                                    WHERE p.aggregate_id = x.aggregate_id
+                                      AND p.aggregate_type = x.aggregate_type
+                                      AND p.sequence = x.sequence - 1
+                                      AND p.tenant_id = x.tenant_id)
+                        END
+                   FROM unnest($65::text[], $66::text[], $67::bigint[], $72::text[], $75::bigint[])
+                            WITH ORDINALITY
+                            AS x (aggregate_type, aggregate_id, sequence, tenant_id, follows, place)
+                  ORDER BY x.place) AS hashes
       FROM go
+), turn AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock($1), k.hashes
+      FROM known k
      WHERE (SELECT count(*) FROM new_bodies) + (SELECT count(*) FROM new_messages)
          + (SELECT count(*) FROM new_deliveries) + (SELECT count(*) FROM changed_deliveries)
          + (SELECT count(*) FROM new_attempts) + (SELECT count(*) FROM failing) >= 0
+), chained AS MATERIALIZED (
+    SELECT c.*
+      FROM turn t, chain_events($72::text[], $74::bytea[], t.hashes, $75::bigint[]) c
 ), new_events AS (
     INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                        metadata, tenant_id, recorded_at)
+                        metadata, tenant_id, recorded_at, position, hash)
     SELECT x.aggregate_type, x.aggregate_id, x.sequence, x.event_type, x.event_version,
-           x.payload::json, x.metadata::json, x.tenant_id, x.recorded_at
-      FROM turn, unnest($65::text[], $66::text[], $67::bigint[], $68::text[], $69::text[],
-                        $70::text[], $71::text[], $72::text[], $73::timestamptz[])
-                 WITH ORDINALITY
-                 AS x (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
-                       metadata, tenant_id, recorded_at, place)
-     ORDER BY x.place
+           x.payload::json, x.metadata::json, x.tenant_id, x.recorded_at, x.position, x.hash
+      FROM chained c,
+           unnest($65::text[], $66::text[], $67::bigint[], $68::text[], $69::text[], $70::text[],
+                  $71::text[], $72::text[], $73::timestamptz[], c.positions, c.hashes)
+               AS x (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
+                     metadata, tenant_id, recorded_at, position, hash)
+     ORDER BY x.position
     RETURNING 1
 ), told AS MATERIALIZED (
     SELECT pg_notify('hookledger', x.notice)
-      FROM go, unnest($74::text[]) AS x (notice)
+      FROM go, unnest($76::text[]) AS x (notice)
 )
 SELECT (SELECT count(*) FROM new_events) AS events,
        (SELECT count(*) FROM told) AS told,

@@ -4,7 +4,7 @@
 SELECT x.*
   FROM (SELECT e.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type,
                e.event_version, e.payload::text AS payload, e.metadata::text AS metadata,
-               e.tenant_id, e.recorded_at, b.text AS body,
+               e.tenant_id, e.recorded_at, e.hash, b.text AS body,
                coalesce(sum(octet_length(b.text))
                             OVER (ORDER BY e.position
                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING),

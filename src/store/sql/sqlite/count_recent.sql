@@ -1,3 +1,2 @@
-SELECT (SELECT count(*) FROM messages_recent)
-     + (SELECT count(*) FROM deliveries_recent)
-     + (SELECT count(*) FROM attempts_recent)
+-- Every event notes one row at most.
+SELECT count(*) FROM events WHERE position > (SELECT position FROM events_settled)

@@ -1,0 +1,1 @@
+SELECT tenant_id, position, events, hash FROM heads

@@ -1,0 +1,1 @@
+SELECT position, events, hash FROM heads WHERE tenant_id = ?1

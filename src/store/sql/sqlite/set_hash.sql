@@ -1,0 +1,1 @@
+UPDATE events SET hash = ?2 WHERE position = ?1
