@@ -17,6 +17,7 @@ mod commands;
 mod copying;
 mod erasing;
 mod lifecycle;
+mod older;
 mod postgres;
 mod queries;
 mod sqlite;
@@ -38,6 +39,8 @@ trait Engine: Sized + Send + Sync {
     }
     /// An empty one.
     async fn fresh() -> Self;
+    /// One that holds the ledger of `tests/fixtures` that version 7 of the schema wrote.
+    async fn of_version_7() -> Self;
     /// Opens it.
     async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error>;
     /// All events by rising position, read past the store.
@@ -144,6 +147,11 @@ macro_rules! conforms {
                 a_closed_store_says_that_it_is_unavailable,
                 views_rebuilt_from_the_events_are_the_same,
                 an_event_of_an_older_version_is_read_in_its_present_shape,
+            }
+            older {
+                an_older_ledger_opens_and_goes_on,
+                an_older_ledger_is_replayed,
+                an_older_ledger_has_the_views_of_its_events,
             }
             queries {
                 deliveries_answer_every_filter,

@@ -64,6 +64,15 @@ impl Engine for Postgres {
         Self::on(&Server::shared().expect("scripts/test starts PostgreSQL"))
     }
 
+    async fn of_version_7() -> Self {
+        let engine = Self::fresh().await;
+        let made = sqlx::raw_sql(include_str!("../fixtures/ledger-0007.postgres.sql"))
+            .execute(&engine.pool)
+            .await;
+        made.expect("the older ledger is made");
+        engine
+    }
+
     async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error> {
         let options = PostgresOptions {
             url: self.database.url(),

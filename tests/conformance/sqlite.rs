@@ -36,6 +36,15 @@ impl Engine for Sqlite {
         Self { directory }
     }
 
+    async fn of_version_7() -> Self {
+        let engine = Self::fresh().await;
+        let made = engine
+            .connect()
+            .execute_batch(include_str!("../fixtures/ledger-0007.sqlite.sql"));
+        made.expect("the older ledger is made");
+        engine
+    }
+
     async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error> {
         Store::open_sqlite(&self.path(), metrics).await
     }
