@@ -20,7 +20,9 @@ mod stats;
 mod stored;
 mod views;
 
-pub use audit::{Audit, EventFilter, LedgerHead, Reason, Verdict};
+pub use audit::{
+    Audit, EventFilter, InvalidSeal, LedgerHead, Reason, Seal, SealMark, Signer, Verdict,
+};
 pub use chain::{Hash, Head};
 pub use commit::Commit;
 pub use copy::{CopyError, Difference, Progress, Side, Stage, Verified, copy, verify};

@@ -102,6 +102,7 @@ macro_rules! conforms {
                 what_was_removed_put_in_or_moved_is_found,
                 a_body_or_a_head_that_was_changed_is_found,
                 a_tenant_checks_its_own_events,
+                what_adds_up_by_itself_is_found_by_a_seal,
                 events_are_listed_by_what_is_asked_for,
             }
             commands {

@@ -13,9 +13,11 @@ use super::{Error, Hash, Head, StoredEvent, chain::Content, engine::Engine};
 
 mod beside;
 mod heads;
+mod seals;
 mod verify;
 
 pub use heads::LedgerHead;
+pub use seals::{InvalidSeal, Seal, SealMark, Signer};
 pub use verify::{Reason, Verdict};
 
 /// So many events are looked at together when a filter is to find the ones that are meant.
@@ -162,6 +164,12 @@ pub(super) trait Chained: Send + Sync + 'static {
     /// Events after a position, of all tenants or of one, in their order: none only if there are no
     /// more. At most so many as one may hold in memory.
     async fn links(&self, tenant: Option<&TenantId>, after: i64) -> Result<Vec<Link>, Error>;
+    /// All seals by rising number.
+    async fn seals(&self) -> Result<Vec<Seal>, Error>;
+    /// The one with the highest number.
+    async fn last_seal(&self) -> Result<Option<Seal>, Error>;
+    /// Writes a seal down. Fails with [`Error::Conflict`] if there is one with its number.
+    async fn insert_seal(&self, seal: &Seal) -> Result<(), Error>;
     /// The positions of events after one, of whatever tenant, in their order.
     async fn positions(&self, after: u64) -> Result<Vec<u64>, Error>;
 }

@@ -39,6 +39,19 @@ impl Hash {
         bytes.try_into().ok().map(Self)
     }
 
+    /// Reads what [`Display`](fmt::Display) writes; `None` if it is none.
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 64 || !text.bytes().all(is_hex) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// Ends a digest.
     pub(super) fn of(digest: Sha256) -> Self {
         Self(digest.finalize().into())

@@ -1,12 +1,12 @@
 //! That a ledger which was edited behind the store's back does not add up any more, and that one which
 //! was not does.
 
-use hookledger::store::{Audit, EventFilter, StoredEvent, Verdict};
-use hookledger_domain::tenant::TenantId;
+use hookledger::store::{Audit, Commit, EventFilter, SealMark, StoredEvent, Verdict};
+use hookledger_domain::tenant::{self, TenantId};
 use hookledger_projections::query::{Page, Span};
 
 use super::{
-    Engine, Store, at, copying::all_events, erasing::erase_old, open,
+    Engine, Store, at, copying::all_events, erasing::erase_old, open, origin,
     queries::a_little_of_everything, reopen, world::World,
 };
 
@@ -19,7 +19,10 @@ async fn filled<E: Engine>(messages: usize) -> (E, Store, Vec<TenantId>) {
 }
 
 async fn verify(audit: &Audit) -> Verdict {
-    audit.verify(&|_, _| {}).await.expect("the store answers")
+    audit
+        .verify(None, &|_, _| {})
+        .await
+        .expect("the store answers")
 }
 
 /// Where a ledger is broken, and why; fails if it is not.
@@ -99,7 +102,7 @@ pub(super) async fn erased_bodies_leave_a_ledger_intact<E: Engine>() {
 
 /// Keeps the tables as they are, to put them back.
 async fn keep<E: Engine>(engine: &E) {
-    for table in ["events", "bodies", "heads"] {
+    for table in ["events", "bodies", "heads", "seals"] {
         engine
             .execute(&format!(
                 "CREATE TABLE kept_{table} AS SELECT * FROM {table}"
@@ -110,7 +113,7 @@ async fn keep<E: Engine>(engine: &E) {
 
 async fn put_back<E: Engine>(engine: &E) {
     engine.execute("DELETE FROM bodies").await;
-    for table in ["events", "heads", "bodies"] {
+    for table in ["events", "heads", "bodies", "seals"] {
         engine.execute(&format!("DELETE FROM {table}")).await;
         engine
             .execute(&format!("INSERT INTO {table} SELECT * FROM kept_{table}"))
@@ -429,4 +432,100 @@ async fn listed(audit: &Audit, filter: &EventFilter, limit: u32) -> Vec<StoredEv
             return rows;
         }
     }
+}
+
+/// What adds up by itself: whoever edits a ledger may make heads anew.
+pub(super) async fn what_adds_up_by_itself_is_found_by_a_seal<E: Engine>() {
+    let (engine, store, tenants) = filled::<E>(60).await;
+    let audit = store.audit();
+    let seal = async |millis| audit.seal(at(millis), None).await.unwrap().unwrap();
+    let first = seal(0).await;
+    assert_eq!(seal(1).await, first, "nothing was appended since");
+    let id = super::tenant("later");
+    let mut commit = Commit::new(&origin(&id), at(0));
+    let name = "Later".to_owned();
+    let fact = tenant::Event::Registered { name }.into();
+    commit.push(&id, 1, &fact).unwrap();
+    store.ledger().commit(commit).await.unwrap();
+    let second = seal(2).await;
+    assert_eq!(
+        audit.seals().await.unwrap(),
+        [first.clone(), second.clone()]
+    );
+    for mark in [first.mark(), second.mark()] {
+        let verdict = audit.verify(Some(mark), &|_, _| {}).await.unwrap();
+        assert!(matches!(verdict, Verdict::Intact { .. }), "{verdict:?}");
+    }
+    let forged = SealMark {
+        hash: second.hash,
+        ..first.mark()
+    };
+    let verdict = audit.verify(Some(forged), &|_, _| {}).await.unwrap();
+    assert!(
+        matches!(
+            verdict,
+            Verdict::Broken {
+                first_bad_position: 1,
+                ..
+            }
+        ),
+        "{verdict:?}"
+    );
+
+    let events = all_events(&store, 1000).await;
+    let tenant = &tenants[1];
+    let own: Vec<_> = of_tenant(&events, tenant).collect();
+    let last = own[own.len() - 1].position;
+    let earlier = own[own.len() - 2];
+    let is_of = format!("WHERE tenant_id = '{tenant}'");
+    let end = first.head.position;
+    let edits: [(u64, &[String]); 4] = [
+        (
+            own[0].position,
+            &[
+                format!("DELETE FROM events {is_of}"),
+                format!("DELETE FROM heads {is_of}"),
+            ],
+        ),
+        (
+            last,
+            &[
+                format!("DELETE FROM events WHERE position = {last}"),
+                format!(
+                    "UPDATE heads SET position = {}, events = events - 1, hash = \
+                     (SELECT hash FROM events WHERE position = {}) {is_of}",
+                    earlier.position, earlier.position
+                ),
+            ],
+        ),
+        (
+            end - 1,
+            &[format!(
+                "UPDATE seals SET position = {} WHERE number = 2",
+                end - 1
+            )],
+        ),
+        (
+            end,
+            &[format!(
+                "UPDATE seals SET events = events + 1 WHERE number = 1"
+            )],
+        ),
+    ];
+    each_is_found(&engine, &store, &edits).await;
+
+    // With the seals gone, too, the one that is kept elsewhere tells it.
+    for sql in edits[1]
+        .1
+        .iter()
+        .map(String::as_str)
+        .chain(["DELETE FROM seals"])
+    {
+        engine.execute(sql).await;
+    }
+    let verdict = verify(&audit).await;
+    assert!(matches!(verdict, Verdict::Intact { .. }), "{verdict:?}");
+    let verdict = audit.verify(Some(second.mark()), &|_, _| {}).await.unwrap();
+    assert!(matches!(verdict, Verdict::Broken { .. }), "{verdict:?}");
+    store.close().await;
 }

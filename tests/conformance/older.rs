@@ -14,7 +14,7 @@ pub(super) async fn an_older_ledger_opens_and_goes_on<E: Engine>() {
     let store = reopen(&older).await;
     let events = all_events(&store, 1000).await;
     assert_eq!(events.len() as u64, EVENTS);
-    let verdict = store.audit().verify(&|_, _| {}).await.unwrap();
+    let verdict = store.audit().verify(None, &|_, _| {}).await.unwrap();
     assert!(
         matches!(verdict, Verdict::Intact { events: EVENTS, .. }),
         "{verdict:?}"
@@ -26,7 +26,7 @@ pub(super) async fn an_older_ledger_opens_and_goes_on<E: Engine>() {
     let fact = tenant::Event::Suspended.into();
     commit.push(&acme, stream.sequence + 1, &fact).unwrap();
     store.ledger().commit(commit).await.unwrap();
-    let verdict = store.audit().verify(&|_, _| {}).await.unwrap();
+    let verdict = store.audit().verify(None, &|_, _| {}).await.unwrap();
     assert!(
         matches!(verdict, Verdict::Intact { events, .. } if events == EVENTS + 1),
         "{verdict:?}"
@@ -68,7 +68,7 @@ pub(super) async fn an_older_ledger_has_the_views_of_its_events<E: Engine>() {
     let (_engine, to) = open::<E>().await;
     assert_eq!(copy(&from, &to, &|_| {}).await.unwrap(), EVENTS);
     verify(&from, &to, &|_| {}).await.unwrap();
-    let verdict = to.audit().verify(&|_, _| {}).await.unwrap();
+    let verdict = to.audit().verify(None, &|_, _| {}).await.unwrap();
     assert!(matches!(verdict, Verdict::Intact { .. }), "{verdict:?}");
     from.close().await;
     to.close().await;

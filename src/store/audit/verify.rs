@@ -4,11 +4,14 @@
 //! events before it (see [`chain`](crate::store::chain)); in the end every tenant's last event must be the
 //! one that its head names.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    fmt,
+};
 
 use hookledger_domain::tenant::TenantId;
 
-use super::{Audit, LedgerHead, Link};
+use super::{Audit, LedgerHead, Link, Seal, SealMark};
 use crate::store::{Error, Hash, Head, chain::link};
 
 /// So many stretches of positions without an event are remembered.
@@ -47,6 +50,10 @@ pub enum Reason {
     Body(String),
     /// Two events have one position.
     Twice,
+    /// A seal was made of another ledger, or was itself changed.
+    Seal(u64),
+    /// There is no such seal.
+    NoSeal(SealMark),
     /// The last event of somebody is not the one that was appended last.
     Head(String),
 }
@@ -62,6 +69,16 @@ impl fmt::Display for Reason {
             Self::Body(event) => {
                 write!(f, "the body beside {event} is not the one that it tells of")
             }
+            Self::Seal(number) => write!(
+                f,
+                "seal {number} was made of other events than there are now, or is not as it was made"
+            ),
+            Self::NoSeal(mark) => write!(
+                f,
+                "seal {} at position {} is not the one that is given: an event up to there was \
+                 changed, whoever made the hashes anew",
+                mark.number, mark.position
+            ),
             Self::Twice => f.write_str("two events have this position"),
             Self::Head(owner) => write!(
                 f,
@@ -76,16 +93,28 @@ pub(super) type Listener<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
 
 impl Audit {
     /// Checks the whole ledger, as far as it goes now, while others go on appending to it. In memory it
-    /// has a head for each tenant and a page of events.
+    /// has a head for each tenant, all seals and a page of events.
+    ///
+    /// `mark` is a seal that was kept elsewhere, which must be one of this ledger.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the database cannot be asked.
-    pub async fn verify(&self, progress: Listener<'_>) -> Result<Verdict, Error> {
+    pub async fn verify(
+        &self,
+        mark: Option<SealMark>,
+        progress: Listener<'_>,
+    ) -> Result<Verdict, Error> {
+        let seals = self.engine.seals().await?;
         let recorded = self.engine.heads().await?;
         let end = LedgerHead::of(&recorded);
         let mut walk = Walk::new(true);
+        walk.seals = seals.into();
         self.walk(None, &mut walk, end.position, progress).await?;
+        walk.check_seals(u64::MAX);
         walk.compare(&recorded);
+        if let Some(mark) = mark.filter(|mark| !walk.marks.contains(mark)) {
+            walk.note(1, Reason::NoSeal(mark));
+        }
         if let Some(next) = self.first_after(None, end.position).await? {
             let heads = self.engine.heads().await?;
             walk.must_be_appended(&next, heads.get(&next.tenant));
@@ -211,6 +240,11 @@ struct Walk {
     last: u64,
     /// Positions without an event: the first of a stretch, and the first after it.
     gaps: Vec<(u64, u64)>,
+    /// The seals that are still to be checked.
+    seals: VecDeque<Seal>,
+    last_seal: Option<Seal>,
+    /// Those that were right.
+    marks: HashSet<SealMark>,
     /// The first that is wrong.
     bad: Option<Verdict>,
     /// Where that may rather be something that is missing.
@@ -224,6 +258,9 @@ impl Walk {
             heads: BTreeMap::new(),
             last: 0,
             gaps: Vec::new(),
+            seals: VecDeque::new(),
+            last_seal: None,
+            marks: HashSet::new(),
             bad: None,
             missing_after: None,
         }
@@ -231,6 +268,7 @@ impl Walk {
 
     fn check(&mut self, event: &Link) {
         let position = event.position.cast_unsigned();
+        self.check_seals(position);
         if self.sees_all && self.last > 0 && position == self.last {
             self.note(position, Reason::Twice);
         }
@@ -253,6 +291,27 @@ impl Walk {
         }
         let head = self.heads.entry(event.tenant.clone()).or_default();
         head.push(position, event.hash.unwrap_or(expected));
+    }
+
+    /// Seals of what lies before this position must be of what was seen.
+    fn check_seals(&mut self, position: u64) {
+        while let Some(seal) = self
+            .seals
+            .pop_front_if(|seal| seal.head.position < position)
+        {
+            let before = self.last_seal.as_ref();
+            let covered = before.map_or(0, |seal| seal.head.position);
+            let reason = Reason::Seal(seal.number);
+            if !seal.follows(before) {
+                self.note(seal.head.position, reason);
+            } else if LedgerHead::of(&self.heads) == seal.head {
+                self.marks.insert(seal.mark());
+            } else {
+                self.note_break(covered, seal.head.position + 1, reason.clone());
+                self.note(seal.head.position, reason);
+            }
+            self.last_seal = Some(seal);
+        }
     }
 
     /// Every tenant's events must end as its head says.

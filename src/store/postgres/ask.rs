@@ -29,6 +29,8 @@ pub(super) enum Value<'q> {
     Number(i64),
     Numbers(&'q [i64]),
     Time(DateTime<Utc>),
+    Bytes(&'q [u8]),
+    OptionalBytes(Option<&'q [u8]>),
 }
 
 /// Asks. Cheap to clone.
@@ -143,6 +145,8 @@ fn bind<'q>(
         Value::Number(number) => query.bind(number),
         Value::Numbers(numbers) => query.bind(numbers),
         Value::Time(time) => query.bind(time),
+        Value::Bytes(bytes) => query.bind(bytes),
+        Value::OptionalBytes(bytes) => query.bind(bytes),
     })
 }
 

@@ -9,12 +9,12 @@ use sqlx::{QueryBuilder, Row, postgres::PgRow};
 
 use super::{
     Postgres,
-    ask::Value::{Number, Text},
+    ask::Value::{Bytes, Number, OptionalBytes, Text, Time},
     rows,
 };
 use crate::store::{
     Error, Hash, Head,
-    audit::{Chained, EventFilter, Found, Link, RawEvent, Stretch},
+    audit::{Chained, EventFilter, Found, LedgerHead, Link, RawEvent, Seal, Stretch},
     chain::Content,
 };
 
@@ -111,6 +111,32 @@ impl Chained for Postgres {
         }
     }
 
+    async fn seals(&self) -> Result<Vec<Seal>, Error> {
+        self.asker().list(sql!("select_seals"), &[], seal).await
+    }
+
+    async fn last_seal(&self) -> Result<Option<Seal>, Error> {
+        self.asker().one(sql!("select_last_seal"), &[], seal).await
+    }
+
+    async fn insert_seal(&self, seal: &Seal) -> Result<(), Error> {
+        let values = [
+            Number(seal.number.cast_signed()),
+            Number(seal.head.position.cast_signed()),
+            Number(seal.head.events.cast_signed()),
+            Bytes(seal.head.hash.as_bytes()),
+            Time(seal.sealed_at),
+            Bytes(seal.hash.as_bytes()),
+            OptionalBytes(seal.signature.as_deref()),
+        ];
+        // Asked again it finds its own, as if somebody else had made it.
+        let made = self.asker().all(sql!("insert_seal"), &values).await?;
+        if made.is_empty() {
+            return Err(Error::Conflict);
+        }
+        Ok(())
+    }
+
     async fn positions(&self, after: u64) -> Result<Vec<u64>, Error> {
         let read = |row: &PgRow| rows::number(row, "position");
         let values = [Number(after.cast_signed()), Number(PAGE)];
@@ -157,6 +183,21 @@ fn head(row: &PgRow) -> Result<Head, Error> {
         position: row.try_get::<i64, _>("position")?.cast_unsigned(),
         events: row.try_get::<i64, _>("events")?.cast_unsigned(),
         hash: Hash::from_slice(row.try_get("hash")?).unwrap_or_default(),
+    })
+}
+
+fn seal(row: &PgRow) -> Result<Seal, Error> {
+    let number = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+    Ok(Seal {
+        number: number("number")?,
+        head: LedgerHead {
+            position: number("position")?,
+            events: number("events")?,
+            hash: Hash::from_slice(row.try_get("head")?).unwrap_or_default(),
+        },
+        sealed_at: row.try_get("sealed_at")?,
+        hash: Hash::from_slice(row.try_get("hash")?).unwrap_or_default(),
+        signature: row.try_get("signature")?,
     })
 }
 

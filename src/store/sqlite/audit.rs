@@ -8,11 +8,12 @@ use futures_util::TryStreamExt;
 use hookledger_domain::tenant::TenantId;
 use sha2::{Digest, Sha256};
 use sqlx::{QueryBuilder, Row, sqlite::SqliteRow};
+use tokio::sync::oneshot;
 
-use super::{Sqlite, rows};
+use super::{Sqlite, rows, writer::Task};
 use crate::store::{
     Error, Hash, Head,
-    audit::{Chained, EventFilter, Found, Link, RawEvent, Stretch},
+    audit::{Chained, EventFilter, Found, LedgerHead, Link, RawEvent, Seal, Stretch},
     chain::Content,
     views::PAGE_BODY_BYTES_MAX,
 };
@@ -104,6 +105,26 @@ impl Chained for Sqlite {
         Ok(links)
     }
 
+    async fn seals(&self) -> Result<Vec<Seal>, Error> {
+        let found = sqlx::query(sql!("select_seals"))
+            .fetch_all(self.readers())
+            .await?;
+        found.iter().map(seal).collect()
+    }
+
+    async fn last_seal(&self) -> Result<Option<Seal>, Error> {
+        let row = sqlx::query(sql!("select_last_seal"))
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(seal).transpose()
+    }
+
+    async fn insert_seal(&self, seal: &Seal) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let seal = seal.clone();
+        self.ask(Task::Seal { seal, reply }, answer).await
+    }
+
     async fn positions(&self, after: u64) -> Result<Vec<u64>, Error> {
         let found = sqlx::query(sql!("select_positions"))
             .bind(after.cast_signed())
@@ -122,6 +143,23 @@ fn head(row: &SqliteRow) -> Result<Head, Error> {
         position: row.try_get::<i64, _>("position")?.cast_unsigned(),
         events: row.try_get::<i64, _>("events")?.cast_unsigned(),
         hash: Hash::from_slice(row.try_get("hash")?).unwrap_or_default(),
+    })
+}
+
+fn seal(row: &SqliteRow) -> Result<Seal, Error> {
+    let number = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+    let sealed_at = DateTime::from_timestamp_millis(row.try_get("sealed_at")?);
+    Ok(Seal {
+        number: number("number")?,
+        head: LedgerHead {
+            position: number("position")?,
+            events: number("events")?,
+            hash: Hash::from_slice(row.try_get("head")?).unwrap_or_default(),
+        },
+        // What is no time was not written here: the seal's hash tells it.
+        sealed_at: sealed_at.unwrap_or_default(),
+        hash: Hash::from_slice(row.try_get("hash")?).unwrap_or_default(),
+        signature: row.try_get("signature")?,
     })
 }
 

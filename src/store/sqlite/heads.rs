@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::store::{
-    Error, Hash, Head,
+    Error, Hash, Head, Seal,
     chain::{Chaining, Content, link},
 };
 
@@ -77,6 +77,22 @@ impl Heads {
         }
         Ok(())
     }
+}
+
+/// Writes a seal down.
+pub(super) fn insert_seal(connection: &Connection, seal: &Seal) -> Result<(), Error> {
+    connection
+        .prepare_cached(sql!("insert_seal"))?
+        .execute(params![
+            seal.number.cast_signed(),
+            seal.head.position.cast_signed(),
+            seal.head.events.cast_signed(),
+            seal.head.hash.as_bytes(),
+            seal.sealed_at.timestamp_millis(),
+            seal.hash.as_bytes(),
+            seal.signature,
+        ])?;
+    Ok(())
 }
 
 fn read_head(row: &Row<'_>) -> rusqlite::Result<Head> {

@@ -9,13 +9,13 @@ use super::{
     BUSY_TIMEOUT,
     apply::apply,
     erasure,
-    heads::{Heads, InStream},
+    heads::{self, Heads, InStream},
     recent,
 };
 use crate::{
     metrics::Metrics,
     store::{
-        Error,
+        Error, Seal,
         commit::{Commit, EventRow},
     },
 };
@@ -43,6 +43,11 @@ pub(super) enum Task {
     /// Append events of another ledger, each at its position.
     Import {
         events: Vec<(u64, Commit)>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Write a seal down.
+    Seal {
+        seal: Seal,
         reply: oneshot::Sender<Result<(), Error>>,
     },
     /// Erase the bodies beside these events, and say how many they were.
@@ -116,6 +121,9 @@ impl Writer {
                         batch.push(Waiting { commit, reply });
                     }
                     Task::Import { events, reply } => drop(reply.send(self.import(&events))),
+                    Task::Seal { seal, reply } => {
+                        drop(reply.send(heads::insert_seal(&self.connection, &seal)));
+                    }
                     Task::Erase { positions, reply } => drop(reply.send(self.erase(&positions))),
                     Task::EmptyLog { reply } => drop(reply.send(self.empty_log())),
                     Task::Check { reply } => drop(reply.send(self.check())),

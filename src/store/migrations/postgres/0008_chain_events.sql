@@ -68,6 +68,17 @@ BEGIN
 END
 $$;
 
+-- What the whole ledger was at some positions; see store/audit/seals.rs.
+CREATE TABLE seals (
+    number    bigint PRIMARY KEY,
+    position  bigint NOT NULL,
+    events    bigint NOT NULL,
+    head      bytea NOT NULL,
+    sealed_at timestamptz NOT NULL,
+    hash      bytea NOT NULL,
+    signature bytea
+);
+
 -- What people do to tenants, webhooks and tokens is few among all events, and asked for most.
 CREATE INDEX events_of_settings ON events (tenant_id, position)
     WHERE aggregate_type NOT IN ('message', 'delivery');

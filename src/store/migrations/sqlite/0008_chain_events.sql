@@ -22,6 +22,17 @@ CREATE TABLE events_settled (
 ) STRICT;
 INSERT INTO events_settled (position) VALUES (0);
 
+-- What the whole ledger was at some positions; see store/audit/seals.rs.
+CREATE TABLE seals (
+    number    INTEGER PRIMARY KEY,
+    position  INTEGER NOT NULL,
+    events    INTEGER NOT NULL,
+    head      BLOB NOT NULL,
+    sealed_at INTEGER NOT NULL,
+    hash      BLOB NOT NULL,
+    signature BLOB
+) STRICT;
+
 -- What people do to tenants, webhooks and tokens is few among all events, and asked for most.
 CREATE INDEX events_of_settings ON events (tenant_id, position)
     WHERE aggregate_type NOT IN ('message', 'delivery');

@@ -1,0 +1,1 @@
+SELECT * FROM seals ORDER BY number DESC LIMIT 1
