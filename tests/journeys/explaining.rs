@@ -227,7 +227,7 @@ async fn what_waits_for_an_inactive_webhook_and_is_cancelled_is_told() {
     assert_eq!(last["until"], Value::Null);
     assert_eq!(
         last["summary"],
-        "It has been due and still waits: the webhook was switched off"
+        "It is due and waits: the webhook is switched off"
     );
 
     tenant.suspend(true).await;

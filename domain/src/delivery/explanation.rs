@@ -12,14 +12,18 @@ use super::{
 use crate::{
     actor::Actor,
     clock::rfc3339,
+    ids::AttemptId,
     retry,
     topic::{Pattern, Topic},
     webhook::Webhook,
 };
 
 mod holds;
+mod sentences;
 
 pub use holds::{Hold, Holds};
+
+use sentences::{called_off, failure, held_back, made, outcome, taken};
 
 /// The most steps that are told; a delivery has more only if it is sent by hand again and again.
 pub const STEPS_MAX: usize = 1000;
@@ -80,7 +84,7 @@ pub enum StepKind {
     /// The body of the message or of an answer was erased by hand.
     Erased {
         /// The attempt whose answer it was; `None`: the message's own.
-        attempt: Option<crate::ids::AttemptId>,
+        attempt: Option<AttemptId>,
         /// Who did it.
         actor: Actor,
     },
@@ -98,7 +102,8 @@ pub enum WaitReason {
     /// The tenant was suspended.
     Suspended,
     /// It waited for its turn: limits of rate and number, order, a receiver that could not be
-    /// reached, or the server itself. Events do not tell which.
+    /// reached, or the server itself. Or an attempt is under way: none is told of before it has
+    /// ended. Events do not tell which.
     Queued,
 }
 
@@ -330,7 +335,7 @@ impl Story {
         self.push(asked_at, summary, StepKind::Requested { trigger, actor });
     }
 
-    fn erased(&mut self, attempt: Option<crate::ids::AttemptId>, at: DateTime<Utc>, actor: &Actor) {
+    fn erased(&mut self, attempt: Option<AttemptId>, at: DateTime<Utc>, actor: &Actor) {
         let what = match attempt {
             Some(_) => "an answer",
             None => "the message",
@@ -344,15 +349,7 @@ impl Story {
         if reason == WaitReason::Queued && until.is_some_and(|until| until - from <= AT_ONCE) {
             return;
         }
-        let why = match reason {
-            WaitReason::Inactive => "the webhook was switched off",
-            WaitReason::Suspended => "the tenant was suspended",
-            _ => "it was not its turn",
-        };
-        let summary = match until {
-            Some(until) => format!("It waited until {}: {why}", rfc3339(until)),
-            None => format!("It has been due and still waits: {why}"),
-        };
+        let summary = held_back(until, reason);
         self.steps.push(Step {
             at: from,
             summary,
@@ -370,50 +367,6 @@ impl Story {
             self.steps.push(Step { at, summary, kind });
         }
     }
-}
-
-fn made(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::Test => "asked for a test of the webhook; the delivery was scheduled",
-        _ => "published the message; the delivery was scheduled",
-    }
-}
-
-fn outcome(attempt: &Attempt) -> String {
-    let (number, duration_ms) = (attempt.number, attempt.duration_ms);
-    if attempt.failure.is_some() {
-        let failure = failure(attempt);
-        return format!("Attempt {number} failed after {duration_ms} ms: {failure}");
-    }
-    let answer = match &attempt.response {
-        Some(response) => format!(": the receiver answered {}", response.status),
-        None => String::new(),
-    };
-    format!("Attempt {number} succeeded after {duration_ms} ms{answer}")
-}
-
-fn taken(attempt: &Attempt) -> String {
-    let number = attempt.number;
-    match &attempt.response {
-        Some(response) => format!(
-            "attempt {number} succeeded: the receiver answered {}",
-            response.status
-        ),
-        None => format!("attempt {number} succeeded"),
-    }
-}
-
-fn failure(attempt: &Attempt) -> &str {
-    let failure = attempt.failure.as_ref();
-    failure.map_or("", |failure| &failure.message)
-}
-
-fn called_off(actor: &Actor, what: &str, reason: CancelReason) -> String {
-    let why = match reason {
-        CancelReason::WebhookDeleted => ": the webhook was deleted",
-        CancelReason::Requested => "",
-    };
-    format!("{} {what}{why}", actor.called())
 }
 
 #[cfg(test)]

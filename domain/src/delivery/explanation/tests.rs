@@ -211,6 +211,10 @@ fn what_held_it_back_is_told_as_far_as_it_is_known() {
     assert!(told.has_waited(at(2)));
     let told = told.finish(&Holds::default(), at(2));
     assert_eq!(waits(&told), [(0, None, Queued)]);
+    assert_eq!(
+        told.steps[1].summary,
+        "It is due: it waits for its turn, or an attempt is under way"
+    );
 }
 
 #[test]

@@ -111,7 +111,8 @@ struct WaitView {
     until: Option<String>,
     /// Why, as far as events tell. `schedule`: the retry schedule; `retry_after`: the receiver asked for
     /// it; `inactive`: the webhook was switched off; `suspended`: the tenant was; `queued`: limits of rate
-    /// and number, order, a receiver that could not be reached, or the server itself.
+    /// and number, order, a receiver that could not be reached, or the server itself; while it lasts, an
+    /// attempt may be under way.
     #[schema(pattern = "^(schedule|retry_after|inactive|suspended|queued)$")]
     reason: &'static str,
 }
