@@ -231,6 +231,12 @@ async fn what_waits_for_an_inactive_webhook_and_is_cancelled_is_told() {
     );
 
     tenant.suspend(true).await;
+    eventually("a delivery of a suspended tenant", async || {
+        let told = explain(&tenant, delivery).await;
+        let last = kinds(&told).pop();
+        (last.as_deref() == Some("wait: suspended")).then_some(())
+    })
+    .await;
     order(&tenant, delivery, "cancel").await;
     let cancelled = tenant.until(&message, "cancelled").await;
     let told = explain(&tenant, delivery).await;
@@ -248,6 +254,28 @@ async fn what_waits_for_an_inactive_webhook_and_is_cancelled_is_told() {
     assert_eq!(erased["attempt_id"], Value::Null);
     assert_eq!(erased["summary"], "admin erased the body of the message");
     assert_eq!(told["matched"]["filter"], "data.n == 1");
+}
+
+/// Also where a webhook changes in the millisecond in which a message is accepted.
+#[tokio::test]
+async fn a_message_is_explained_by_the_configuration_that_it_met() {
+    let (app, receiver) = (App::start().await, Receiver::start().await);
+    let tenant = app.tenant("acme").await;
+    let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
+    let mut met = Vec::new();
+    for version in 1..=20 {
+        let message = tenant.publish("ticket.created", json!({})).await;
+        met.push((message, version));
+        let change = json!({"filter": format!("{version} > 0")});
+        tenant.api.patch(&webhook.path(), change).await.expect(200);
+    }
+    for (message, version) in met {
+        let delivery = tenant.delivery_of(&message).await;
+        let matched = &explain(&tenant, id(&delivery)).await["matched"];
+        assert_eq!(matched["webhook_version"], version);
+        let filter = (version > 1).then(|| format!("{} > 0", version - 1));
+        assert_eq!(matched["filter"], json!(filter));
+    }
 }
 
 /// Who started a recovery asked for each of its deliveries.

@@ -237,6 +237,13 @@ async fn a_history_tells_everything_that_happened() {
         "[hidden]"
     );
     assert_eq!(events[3]["payload"], "deactivated");
+    // What stands there in truth is sealed, and not shown.
+    let payload = "SELECT payload FROM events WHERE event_type = 'secret_rotated' LIMIT 1";
+    let stored: Value = serde_json::from_str(&app.ask(payload).await).unwrap();
+    let sealed = stored["secret_rotated"]["secret"]["sealed"]
+        .as_str()
+        .unwrap();
+    assert!(sealed.len() > 20 && !json!(events).to_string().contains(sealed));
     // However it is cut into pages, every event tells the same.
     for limit in [1, 2, 4] {
         assert_eq!(history(&tenant, &webhook, limit).await, events, "{limit}");
