@@ -19,6 +19,7 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 use crate::{metrics::Metrics, nodes::Nodes, store::Views, tenants::Tenants};
 
 mod around;
+mod audit;
 mod auth;
 mod call;
 mod deliveries;

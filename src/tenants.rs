@@ -13,6 +13,7 @@ mod commands;
 mod directory;
 mod erasing;
 mod error;
+mod explaining;
 mod filtering;
 mod history;
 mod keys;
@@ -26,6 +27,8 @@ mod steering;
 
 pub use attempt::hex;
 pub use error::Error;
+pub use explaining::Explanation;
+pub use history::Episode;
 pub use keys::{KeysRotated, MissingKey, Unfit, check_keys};
 pub use publish::{Publish, Published};
 pub use secrets::{RevealedSecrets, Rotation};

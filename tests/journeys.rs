@@ -12,6 +12,7 @@ mod copy;
 mod deleting;
 mod disabling;
 mod erasing;
+mod explaining;
 mod filters;
 mod history;
 mod idempotency;

@@ -61,6 +61,16 @@ impl Actor {
             name: Arc::from("hookledger"),
         }
     }
+
+    /// What a sentence about it begins with.
+    pub fn called(&self) -> &str {
+        match self.kind {
+            ActorKind::Platform => "The platform",
+            ActorKind::System => "Hookledger",
+            ActorKind::Token | ActorKind::User if self.name.is_empty() => &self.id,
+            ActorKind::Token | ActorKind::User => &self.name,
+        }
+    }
 }
 
 impl fmt::Display for Actor {
@@ -153,6 +163,19 @@ impl Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentences_begin_with_a_name() {
+        let token = |name: &str| Actor {
+            kind: ActorKind::Token,
+            id: "tok_1".into(),
+            name: name.into(),
+        };
+        assert_eq!(Actor::platform().called(), "The platform");
+        assert_eq!(Actor::system("deliver").called(), "Hookledger");
+        assert_eq!(token("Ann").called(), "Ann");
+        assert_eq!(token("").called(), "tok_1");
+    }
 
     #[test]
     fn metadata_reads_back() {

@@ -16,6 +16,7 @@ use crate::{
 pub mod attempt;
 mod command;
 mod event;
+pub mod explanation;
 
 pub use command::{Command, Error};
 pub use event::{CancelReason, Event, Scheduled};

@@ -15,6 +15,7 @@ pub mod json;
 pub mod message;
 pub mod permission;
 pub mod recovery;
+pub mod redaction;
 pub mod retry;
 pub mod sealed;
 pub mod signature;

@@ -16,6 +16,7 @@ mod command;
 mod config;
 mod event;
 pub mod headers;
+pub mod history;
 
 pub use command::{Command, Error};
 pub use config::{

@@ -28,12 +28,15 @@ use super::{
     query::{PAGING, Query},
 };
 
+mod explain;
+
 const FILTERS: [&str; 6] = ["webhook_id", "event", "status", "message_id", "from", "to"];
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config
         .service(list_deliveries)
         .service(get_delivery)
+        .service(explain::explain_delivery)
         .service(redeliver)
         .service(cancel_delivery);
 }

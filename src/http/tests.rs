@@ -36,11 +36,13 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         delete /api/platform/topics/{topic}
         get /api/admin/deliveries
         get /api/admin/deliveries/{id}
+        get /api/admin/deliveries/{id}/explain
         get /api/admin/logs
         get /api/admin/tokens
         get /api/admin/topics
         get /api/admin/webhooks
         get /api/admin/webhooks/{id}
+        get /api/admin/webhooks/{id}/history
         get /api/admin/webhooks/{id}/logs
         get /api/admin/webhooks/{id}/recoveries
         get /api/admin/webhooks/{id}/recoveries/{recovery_id}

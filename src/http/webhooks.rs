@@ -36,6 +36,7 @@ use super::{
 };
 
 mod body;
+mod history;
 mod recoveries;
 mod secrets;
 mod trial;
@@ -50,6 +51,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
         .service(change_webhook)
         .service(replace_webhook)
         .service(delete_webhook)
+        .service(history::webhook_history)
         .service(secrets::webhook_secret)
         .service(secrets::rotate_webhook_secret)
         .service(trial::test_webhook)
@@ -62,7 +64,7 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// A webhook.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Webhook)]
-struct WebhookView {
+pub(super) struct WebhookView {
     /// Its id.
     #[schema(value_type = WebhookIdText)]
     id: WebhookId,
@@ -135,7 +137,7 @@ impl From<WebhookRow> for WebhookView {
 
 impl WebhookView {
     /// A webhook as it was once.
-    fn once(id: WebhookId, then: &Replayed<Webhook>) -> Self {
+    pub(super) fn once(id: WebhookId, then: &Replayed<Webhook>) -> Self {
         let webhook = &then.state;
         Self::new(
             id,

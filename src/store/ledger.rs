@@ -266,10 +266,24 @@ impl Ledger {
                 });
                 replayed.sequence = event.sequence;
                 replayed.updated_at = event.recorded_at;
-                replayed.state.apply(event.into_event::<A>()?);
+                replayed.state.apply(event.event::<A>()?);
             }
         }
         Ok(replayed.filter(|replayed| until.is_met(replayed.sequence)))
+    }
+
+    /// Reads a tenant's stream, oldest first, as it is stored: at most `limit` events, those after a
+    /// sequence (0: from the start). There are none at its end, or if the tenant has no such aggregate.
+    pub async fn stream<A: Aggregate>(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<StoredEvent>, Error> {
+        self.engine
+            .stream(tenant, (A::TYPE, id), after, limit)
+            .await
     }
 
     /// Reads the ledger itself, whoever's events they are: those after `position` (0: from the

@@ -1,7 +1,11 @@
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use cqrs_es::{Aggregate, persist::SerializedEvent};
-use hookledger_domain::{fact::Fact, tenant::TenantId, upcast::upcast};
+use hookledger_domain::{
+    actor::Origin, fact::Fact, redaction::redact, tenant::TenantId, upcast::upcast,
+};
 use hookledger_projections::{Recorded, project};
 use serde_json::Value;
 
@@ -72,9 +76,28 @@ impl StoredEvent {
         Ok(Commit::of_stored(self.tenant_id, self.recorded_at, event))
     }
 
-    /// What it says as an event of this aggregate.
-    pub(super) fn into_event<A: Aggregate>(self) -> Result<A::Event, Error> {
+    /// What it says as an event of this aggregate, in its present shape.
+    ///
+    /// Fails with [`Error::Corrupt`] if this version cannot read it.
+    pub fn event<A: Aggregate>(&self) -> Result<A::Event, Error> {
         Ok(serde_json::from_value(self.present()?.payload)?)
+    }
+
+    /// Who did it, and because of what.
+    ///
+    /// Fails with [`Error::Corrupt`] if this version cannot read that.
+    pub fn origin(&self) -> Result<Origin, Error> {
+        let metadata: HashMap<String, String> = serde_json::from_str(&self.metadata)?;
+        Origin::from_metadata(&metadata).ok_or_else(|| Error::corrupt("an event of nobody"))
+    }
+
+    /// What it says as it was written, but for what may not be shown.
+    ///
+    /// Fails with [`Error::Corrupt`] if it is no JSON.
+    pub fn shown_payload(&self) -> Result<Value, Error> {
+        let mut payload = serde_json::from_str(&self.payload)?;
+        redact(&mut payload);
+        Ok(payload)
     }
 
     /// What it says, in its present shape.

@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 59] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 63] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -58,10 +58,24 @@ const ROUTES: [(&str, &str, Who, &str, u16); 59] = [
         "{}",
         202,
     ),
+    (
+        "GET",
+        "/api/admin/webhooks/{webhook}/history",
+        READS,
+        "",
+        200,
+    ),
     ("GET", "/api/admin/webhooks/{webhook}/logs", READS, "", 200),
     ("GET", "/api/admin/webhooks/{webhook}/stats", READS, "", 200),
     ("GET", "/api/admin/deliveries", READS, "", 200),
     ("GET", "/api/admin/deliveries/{delivery}", READS, "", 200),
+    (
+        "GET",
+        "/api/admin/deliveries/{delivery}/explain",
+        READS,
+        "",
+        200,
+    ),
     (
         "POST",
         "/api/admin/deliveries/{delivery}/redeliver",
@@ -169,6 +183,7 @@ const ROUTES: [(&str, &str, Who, &str, u16); 59] = [
     ("GET", "/api/admin/webhooks/{id}", READS, "", 404),
     ("PATCH", "/api/admin/webhooks/{id}", ADMIN, "{}", 404),
     ("GET", "/api/admin/webhooks/{id}/secret", ADMIN, "", 404),
+    ("GET", "/api/admin/webhooks/{id}/history", READS, "", 404),
     ("GET", "/api/admin/webhooks/{id}/stats", READS, "", 404),
     (
         "POST",
@@ -186,6 +201,7 @@ const ROUTES: [(&str, &str, Who, &str, u16); 59] = [
     ),
     ("GET", "/api/admin/webhooks/{id}/recoveries", READS, "", 404),
     ("GET", "/api/admin/deliveries/{id}", READS, "", 404),
+    ("GET", "/api/admin/deliveries/{id}/explain", READS, "", 404),
     (
         "POST",
         "/api/admin/deliveries/{id}/redeliver",

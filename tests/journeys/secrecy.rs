@@ -43,7 +43,7 @@ async fn secrets_are_sealed_and_tokens_hashed() {
     let message = tenant
         .publish("ticket.created", json!({"known": "plain"}))
         .await;
-    tenant.until(&message, "succeeded").await;
+    let delivery = tenant.until(&message, "succeeded").await;
     app.anonymous()
         .with_token(token)
         .get("/api/admin/webhooks")
@@ -85,6 +85,11 @@ async fn secrets_are_sealed_and_tokens_hashed() {
     for path in [
         "/api/admin/webhooks".to_owned(),
         webhook.path(),
+        format!("{}/history", webhook.path()),
+        format!(
+            "/api/admin/deliveries/{}/explain",
+            delivery["id"].as_str().unwrap()
+        ),
         "/api/admin/tokens".to_owned(),
         "/api/admin/logs".to_owned(),
         "/api/admin/deliveries".to_owned(),

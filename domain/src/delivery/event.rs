@@ -104,6 +104,16 @@ pub enum CancelReason {
     Requested,
 }
 
+impl CancelReason {
+    /// The word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::WebhookDeleted => "webhook_deleted",
+            Self::Requested => "requested",
+        }
+    }
+}
+
 impl cqrs_es::DomainEvent for Event {
     fn event_type(&self) -> String {
         match self {
