@@ -14,6 +14,7 @@ mod erasure;
 mod error;
 mod ledger;
 mod postgres;
+mod rebuild;
 mod repository;
 mod sqlite;
 mod stats;
@@ -33,6 +34,7 @@ pub use ledger::{CommandError, Ledger, Load, Replayed, Stream, Until};
 pub use postgres::{
     APPEND_LOCK, Cluster, Fresh, NodeRow, Notice, Notices, PostgresOptions, Registration,
 };
+pub use rebuild::{Rebuild, RebuildProgress, RebuildStage, RebuiltView};
 pub use stats::ATTEMPTS_MAX;
 pub use stored::StoredEvent;
 pub use views::{LoggedAttempt, Message, Views};
@@ -110,6 +112,11 @@ impl Store {
     /// The side that reads and checks the ledger as a whole.
     pub fn audit(&self) -> Audit {
         Audit::new(self.engine.clone())
+    }
+
+    /// The side that makes views anew.
+    pub fn rebuild(&self) -> Rebuild {
+        Rebuild::new(self.engine.clone())
     }
 
     /// Waits until everything that was handed in is written, and lets go of the files.

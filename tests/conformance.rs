@@ -20,6 +20,7 @@ mod lifecycle;
 mod older;
 mod postgres;
 mod queries;
+mod rebuilding;
 mod sqlite;
 mod stats;
 mod steering;
@@ -168,6 +169,14 @@ macro_rules! conforms {
                 what_can_be_sent_again_is_found,
                 recoveries_show_how_far_they_are,
                 a_webhook_fails_since_its_first_failure_after_a_success,
+            }
+            rebuilding {
+                views_that_are_right_are_left_alone,
+                what_was_changed_in_a_view_is_found_and_put_right,
+                only_the_views_that_are_named_are_rebuilt,
+                views_are_rebuilt_while_others_append,
+                a_rebuild_that_is_given_up_leaves_everything_as_it_was,
+                an_older_ledger_has_the_views_that_are_built_now,
             }
             stats {
                 buckets_are_those_of_a_plain_count,

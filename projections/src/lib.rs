@@ -8,5 +8,7 @@ mod change;
 pub mod query;
 pub mod rows;
 pub mod stats;
+mod view;
 
 pub use change::{Change, DeliveryProgress, Recorded, Standing, project};
+pub use view::{UnknownView, View};

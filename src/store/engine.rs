@@ -17,6 +17,7 @@ use super::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
     audit::Chained,
     erasure::{Mark, Step},
+    rebuild::Rebuilds,
     stats::{Beginning, MeasuredPage, Scope, Told},
 };
 
@@ -103,7 +104,7 @@ pub struct WebhookSecrets {
 
 /// What a database must be able to do. Everything above it is the same for all engines.
 #[async_trait]
-pub(super) trait Engine: Agenda + Chained {
+pub(super) trait Engine: Agenda + Chained + Rebuilds {
     /// Appends; returns when it would survive a power cut.
     async fn commit(&self, commit: Commit) -> Result<(), Error>;
     /// All events of the given aggregates of one type, each aggregate's in order.

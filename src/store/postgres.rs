@@ -41,6 +41,7 @@ mod notices;
 mod outcomes;
 mod rare;
 mod reads;
+mod rebuild;
 mod rows;
 mod session;
 mod stats;
@@ -70,6 +71,8 @@ use crate::{entropy, metrics::Metrics};
 /// The advisory lock that an append holds from the moment its positions are given out until it is
 /// committed: so they become visible in their order. It is one for each database.
 pub const APPEND_LOCK: i64 = 0x686f_6f6b_6c65_6401;
+/// The advisory lock of whoever rebuilds views.
+const REBUILD_LOCK: i64 = 0x686f_6f6b_6c65_6403;
 /// The advisory lock of whoever brings the tables up to date.
 const MIGRATION_LOCK: i64 = 0x686f_6f6b_6c65_6402;
 

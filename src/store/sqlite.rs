@@ -8,6 +8,7 @@ mod filters;
 mod heads;
 mod migrate;
 mod reads;
+mod rebuild;
 mod recent;
 mod recoveries;
 mod rows;
@@ -30,7 +31,10 @@ use sqlx::{
 };
 use tokio::sync::mpsc;
 
-use self::writer::{Task, Writer};
+use self::{
+    rebuild::Site,
+    writer::{Task, Writer},
+};
 use super::Error;
 use crate::metrics::Metrics;
 
@@ -55,6 +59,8 @@ pub(super) struct Sqlite {
     readers: SqlitePool,
     tasks: mpsc::Sender<Task>,
     writer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// Where views are made anew.
+    site: Site,
     /// Keeps other processes out while it lives.
     _lock: File,
 }
@@ -64,6 +70,7 @@ impl Sqlite {
         let lock = lock(path)?;
         let mut connection = open_writer(path)?;
         migrate::migrate(&mut connection)?;
+        let site = Site::new(path)?;
         let readers = open_readers(path).await?;
         let (tasks, receiver) = mpsc::channel(COMMITS_WAITING_MAX);
         let writer = Writer::new(connection, metrics)?;
@@ -75,8 +82,17 @@ impl Sqlite {
             readers,
             tasks,
             writer: Mutex::new(Some(thread)),
+            site,
             _lock: lock,
         })
+    }
+
+    fn site(&self) -> &Site {
+        &self.site
+    }
+
+    fn tasks(&self) -> &mpsc::Sender<Task> {
+        &self.tasks
     }
 
     pub(super) fn readers(&self) -> &SqlitePool {

@@ -6,7 +6,7 @@ use cqrs_es::{Aggregate, persist::SerializedEvent};
 use hookledger_domain::{
     actor::Origin, fact::Fact, redaction::redact, tenant::TenantId, upcast::upcast,
 };
-use hookledger_projections::{Recorded, project};
+use hookledger_projections::{Change, Recorded, project};
 use serde_json::Value;
 
 use super::{
@@ -52,14 +52,7 @@ impl StoredEvent {
     /// Fails with [`Error::Corrupt`] if this version cannot read it.
     pub(super) fn into_commit(self) -> Result<Commit, Error> {
         let fact = self.fact()?;
-        let recorded = Recorded {
-            aggregate_id: &self.aggregate_id,
-            sequence: self.sequence,
-            recorded_at: self.recorded_at,
-            fact: &fact,
-        };
-        let mut changes = Vec::with_capacity(2);
-        project(recorded, self.tenant_id.as_ref(), &mut changes).map_err(Error::corrupt)?;
+        let changes = self.changes_of(&fact)?;
         let event = EventRow {
             aggregate_type: fact.aggregate_type(),
             aggregate_id: self.aggregate_id,
@@ -74,6 +67,25 @@ impl StoredEvent {
             changes,
         };
         Ok(Commit::of_stored(self.tenant_id, self.recorded_at, event))
+    }
+
+    /// What it changes in the views.
+    ///
+    /// Fails with [`Error::Corrupt`] if this version cannot read it.
+    pub(super) fn changes(&self) -> Result<Vec<Change>, Error> {
+        self.changes_of(&self.fact()?)
+    }
+
+    fn changes_of(&self, fact: &Fact) -> Result<Vec<Change>, Error> {
+        let recorded = Recorded {
+            aggregate_id: &self.aggregate_id,
+            sequence: self.sequence,
+            recorded_at: self.recorded_at,
+            fact,
+        };
+        let mut changes = Vec::with_capacity(2);
+        project(recorded, self.tenant_id.as_ref(), &mut changes).map_err(Error::corrupt)?;
+        Ok(changes)
     }
 
     /// What it says as an event of this aggregate, in its present shape.

@@ -420,8 +420,9 @@ async fn every_key_of_a_tenants_rows_begins_with_the_tenant() {
         sqlx::query_as(sql).fetch_all(&engine.pool).await.unwrap();
     let mut with_primary = Vec::new();
     for (table, is_primary, columns) in &keys {
-        // Topics belong to all tenants, and a tenant's own id names it.
-        if NOTES.contains(&table.as_str()) || ["topics", "tenants"].contains(&table.as_str()) {
+        // Topics and seals belong to all tenants, and a tenant's own id names it.
+        let is_of_all = ["topics", "tenants", "seals"].contains(&table.as_str());
+        if NOTES.contains(&table.as_str()) || is_of_all {
             continue;
         }
         let is_first = columns.first().is_some_and(|column| column == "tenant_id");

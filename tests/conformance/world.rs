@@ -143,7 +143,7 @@ impl World {
     }
 
     /// Accepts a message for some of a tenant's webhooks and lets its deliveries take their course.
-    fn publish(&mut self) {
+    pub(super) fn publish(&mut self) {
         self.now += chrono::Duration::milliseconds(self.random.random_range(0..40));
         let place = self.random.random_range(0..self.tenants.len());
         let (tenant_id, webhooks) = (self.tenants[place].clone(), self.webhooks[place].clone());

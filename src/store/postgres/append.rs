@@ -74,7 +74,7 @@ async fn write(
 
 /// A deadlock or a failure to serialize: the transaction was rolled back, and may come through when
 /// it is tried again.
-fn is_transient(code: Option<&str>) -> bool {
+pub(super) fn is_transient(code: Option<&str>) -> bool {
     matches!(code, Some("40001" | "40P01"))
 }
 
@@ -84,6 +84,11 @@ async fn write_with_rare(
     notices: &[String],
 ) -> Result<Outcome, sqlx::Error> {
     let mut transaction = connection.begin().await?;
+    // Outcomes of attempts change webhooks' rows under this lock; so must whatever else does.
+    sqlx::query(sql!("take_turn"))
+        .bind(APPEND_LOCK)
+        .execute(&mut *transaction)
+        .await?;
     for (tenant, change) in &batch.rare {
         rare::apply(&mut transaction, tenant, change).await?;
     }

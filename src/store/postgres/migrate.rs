@@ -2,7 +2,7 @@
 
 use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 
-use super::{ACQUIRE_TIMEOUT, MIGRATION_LOCK, chaining};
+use super::{ACQUIRE_TIMEOUT, MIGRATION_LOCK, chaining, rebuild};
 use crate::store::Error;
 
 /// All steps; the schema's version is how many of them were taken. Every engine has steps of the
@@ -56,6 +56,7 @@ pub(super) async fn migrate(options: &PgConnectOptions) -> Result<(), Error> {
             .await?;
     }
     transaction.commit().await?;
+    rebuild::clear(&mut connection).await?;
     connection.close().await?;
     Ok(())
 }

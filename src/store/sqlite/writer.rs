@@ -10,6 +10,7 @@ use super::{
     apply::apply,
     erasure,
     heads::{self, Heads, InStream},
+    rebuild::Side,
     recent,
 };
 use crate::{
@@ -43,6 +44,11 @@ pub(super) enum Task {
     /// Append events of another ledger, each at its position.
     Import {
         events: Vec<(u64, Commit)>,
+        reply: oneshot::Sender<Result<(), Error>>,
+    },
+    /// Put right what differs in the views from those that were made anew.
+    PutRight {
+        side: Box<Side>,
         reply: oneshot::Sender<Result<(), Error>>,
     },
     /// Write a seal down.
@@ -121,6 +127,7 @@ impl Writer {
                         batch.push(Waiting { commit, reply });
                     }
                     Task::Import { events, reply } => drop(reply.send(self.import(&events))),
+                    Task::PutRight { side, reply } => drop(reply.send(self.put_right(*side))),
                     Task::Seal { seal, reply } => {
                         drop(reply.send(heads::insert_seal(&self.connection, &seal)));
                     }
@@ -232,6 +239,16 @@ impl Writer {
         transaction.commit()?;
         self.position = Some(last);
         self.recent = recent;
+        Ok(())
+    }
+
+    /// One transaction. On failure nothing is changed.
+    fn put_right(&mut self, side: Side) -> Result<(), Error> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        side.put_right(&transaction)?;
+        transaction.commit()?;
         Ok(())
     }
 

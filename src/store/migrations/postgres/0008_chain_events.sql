@@ -82,3 +82,22 @@ CREATE TABLE seals (
 -- What people do to tenants, webhooks and tokens is few among all events, and asked for most.
 CREATE INDEX events_of_settings ON events (tenant_id, position)
     WHERE aggregate_type NOT IN ('message', 'delivery');
+
+-- Takes note of how attempts ended: since when all of a webhook's have failed. To be called by whoever holds
+-- the lock of appends; it sees what was committed until now.
+CREATE FUNCTION note_outcomes(tenants text[], webhook_ids uuid[], resets boolean[], since timestamptz[])
+    RETURNS bigint
+    LANGUAGE sql VOLATILE AS
+$$
+    WITH changed AS (
+        UPDATE webhooks w
+           SET failing_since = CASE WHEN x.is_reset THEN x.failing_since
+                                    ELSE coalesce(w.failing_since, x.failing_since) END
+          FROM unnest(tenants, webhook_ids, resets, since) AS x (tenant_id, id, is_reset, failing_since)
+         WHERE w.tenant_id = x.tenant_id AND w.id = x.id
+           AND CASE WHEN x.is_reset THEN w.failing_since IS DISTINCT FROM x.failing_since
+                    ELSE w.failing_since IS NULL END
+        RETURNING 1
+    )
+    SELECT count(*) FROM changed
+$$;

@@ -1,6 +1,7 @@
 -- A whole batch of commits, in one round trip and one transaction. First what the events change in
 -- the views, then the lock, then the events: so positions are given out and events are chained under
--- the lock, become visible in their order, and the lock is held for as little as may be.
+-- the lock, become visible in their order, and the lock is held for as little as may be. How attempts
+-- ended changes webhooks under the lock, too: of two outcomes the one with the higher position counts.
 -- Nothing is written at all if a tenant is not of the generation that a commit expects.
 WITH stale AS MATERIALIZED (
     SELECT x.tenant_id, x.generation
@@ -71,16 +72,6 @@ WITH stale AS MATERIALIZED (
                      response_headers, response_body_bytes, body_truncated, error_code,
                      error_message)
     RETURNING 1
-), failing AS (
-    UPDATE webhooks w
-       SET failing_since = CASE WHEN x.is_reset THEN x.failing_since
-                                ELSE coalesce(w.failing_since, x.failing_since) END
-      FROM go, unnest($61::text[], $62::uuid[], $63::boolean[], $64::timestamptz[])
-               AS x (tenant_id, id, is_reset, failing_since)
-     WHERE w.tenant_id = x.tenant_id AND w.id = x.id
-       AND CASE WHEN x.is_reset THEN w.failing_since IS DISTINCT FROM x.failing_since
-                ELSE w.failing_since IS NULL END
-    RETURNING 1
 ), known AS MATERIALIZED (
     SELECT ARRAY(SELECT CASE WHEN x.sequence > 1 AND x.follows IS NULL
                              THEN (SELECT p.hash
@@ -100,9 +91,9 @@ WITH stale AS MATERIALIZED (
       FROM known k
      WHERE (SELECT count(*) FROM new_bodies) + (SELECT count(*) FROM new_messages)
          + (SELECT count(*) FROM new_deliveries) + (SELECT count(*) FROM changed_deliveries)
-         + (SELECT count(*) FROM new_attempts) + (SELECT count(*) FROM failing) >= 0
+         + (SELECT count(*) FROM new_attempts) >= 0
 ), chained AS MATERIALIZED (
-    SELECT c.*
+    SELECT c.*, note_outcomes($61::text[], $62::uuid[], $63::boolean[], $64::timestamptz[]) AS failing
       FROM turn t, chain_events($72::text[], $74::bytea[], t.hashes, $75::bigint[]) c
 ), new_events AS (
     INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload,
