@@ -1,7 +1,8 @@
 //! What the ledger's writer costs: messages with two deliveries each, and the deliveries' outcomes.
 //!
 //! `cargo bench --bench ledger [MESSAGES [TENANTS]]` prints wall and CPU time for a delivery, with
-//! 64 commits waiting at any time, over many tenants as the views see them in production.
+//! 64 commits waiting at any time, over many tenants as the views see them in production; then how long
+//! checking and rebuilding that ledger takes, and how much memory it needs at most.
 
 #![expect(
     clippy::expect_used,
@@ -15,7 +16,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use hookledger::{
     entropy::Ids,
     metrics::Metrics,
-    store::{Commit, Ledger, Store},
+    store::{Commit, Ledger, RebuiltView, Store, Verdict},
 };
 use hookledger_domain::{
     actor::Origin,
@@ -28,8 +29,11 @@ use hookledger_domain::{
     message::{self, Accepted, FanOut, Recipient},
     tenant::TenantId,
 };
+use hookledger_projections::View;
+use sha2::{Digest, Sha256};
 
 const WAITING: usize = 64;
+const BODY: &[u8] = &[b'x'; 1100];
 
 #[tokio::main]
 async fn main() {
@@ -52,7 +56,11 @@ async fn main() {
         webhooks: (0..tenants * 2)
             .map(|_| Ids::default().webhook(now()))
             .collect(),
-        body: Bytes::from("x".repeat(1100)),
+        body: Bytes::from_static(BODY),
+        body_sha256: Sha256::digest(BODY)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
     });
     let (wall, cpu) = (Instant::now(), cpu_seconds());
     let workers: Vec<_> = (0..WAITING)
@@ -76,7 +84,66 @@ async fn main() {
         cpu / deliveries * 1e6,
         metrics.commits.get() as f64 / metrics.commit_batches.get() as f64,
     );
+    verify(&store).await;
+    rebuild(&store).await;
     store.close().await;
+}
+
+async fn verify(store: &Store) {
+    forget_peak();
+    let (wall, cpu) = (Instant::now(), cpu_seconds());
+    let verdict = store.audit().verify(None, &|_, _| {}).await;
+    let Verdict::Intact { events, .. } = verdict.expect("the ledger is read") else {
+        panic!("the ledger is not what was written");
+    };
+    tell(
+        "checked",
+        events,
+        wall.elapsed().as_secs_f64(),
+        cpu_seconds() - cpu,
+    );
+}
+
+async fn rebuild(store: &Store) {
+    forget_peak();
+    let (wall, cpu) = (Instant::now(), cpu_seconds());
+    let events = store
+        .ledger()
+        .last_position()
+        .await
+        .expect("the ledger is read");
+    let handle = store.rebuild();
+    let found = handle.run(&View::ALL, false, Arc::new(|_| {})).await;
+    let found = found.expect("views are rebuilt");
+    // The webhooks of this ledger were never registered.
+    assert!(found.iter().all(RebuiltView::is_same), "{found:?}");
+    tell(
+        "rebuilt",
+        events,
+        wall.elapsed().as_secs_f64(),
+        cpu_seconds() - cpu,
+    );
+}
+
+fn tell(what: &str, events: u64, wall: f64, cpu: f64) {
+    println!(
+        "{events} events {what}: {wall:.1} s wall, {cpu:.1} s CPU, {:.0} events a second, {} MiB at most",
+        events as f64 / wall,
+        peak_mib(),
+    );
+}
+
+/// Forgets how much memory this process has needed so far.
+fn forget_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").expect("the peak is reset");
+}
+
+/// How much memory this process has needed since, in MiB.
+fn peak_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or_default() / 1024
 }
 
 struct Bench {
@@ -85,6 +152,7 @@ struct Bench {
     tenants: Vec<TenantId>,
     webhooks: Vec<WebhookId>,
     body: Bytes,
+    body_sha256: String,
 }
 
 impl Bench {
@@ -111,7 +179,7 @@ impl Bench {
         let accepted = Fact::from(message::Event::Accepted(Accepted {
             tenant_id: tenant.clone(),
             body_bytes: self.body.len() as u64,
-            body_sha256: "0".repeat(64),
+            body_sha256: self.body_sha256.clone(),
             fan_out: FanOut {
                 deliveries: recipients.to_vec(),
                 not_delivered: Vec::new(),

@@ -154,7 +154,7 @@ impl<'a> Progress<'a> {
 
     fn count(&mut self) -> Result<(), Error> {
         self.done += 1;
-        if self.done % TELL_ROWS == 0 {
+        if self.done.is_multiple_of(TELL_ROWS) {
             self.watch.tell(RebuildProgress {
                 stage: RebuildStage::Compare,
                 done: self.done,
