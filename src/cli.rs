@@ -22,6 +22,8 @@ mod keys;
 mod listen;
 mod openapi;
 mod output;
+mod progress;
+mod rebuild;
 mod serve;
 mod tenant;
 mod token;
@@ -59,6 +61,8 @@ enum Command {
     /// Rotate the master keys that secrets are sealed with
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Make views anew from the events, compare them with those that are there, put right what differs
+    Rebuild(rebuild::Arguments),
     /// Move a ledger from one database to another: from SQLite to PostgreSQL, or back
     Copy(copy::Arguments),
     /// Print every setting with its value, default and source
@@ -81,6 +85,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Token(command) => token::run(&command),
         Command::Tenant(command) => tenant::run(&command),
         Command::Keys(command) => keys::run(&command),
+        Command::Rebuild(arguments) => rebuild::run(&arguments),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Openapi => openapi::run(),
@@ -158,6 +163,12 @@ pub enum Error {
     /// A ledger was not copied, or is another one than its copy.
     #[error(transparent)]
     Copy(#[from] store::CopyError),
+    /// Views are not what the events tell.
+    #[error("{0} of the views are not what the events tell")]
+    ViewsDiffer(usize),
+    /// A rebuild has begun and did not come to its end.
+    #[error("the rebuild failed, and everything is as it was: {0}")]
+    Rebuild(String),
     /// What was to be seen in the demo did not happen.
     #[error(transparent)]
     Demo(#[from] demo::Error),

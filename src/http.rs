@@ -16,7 +16,12 @@ use hookledger_domain::clock::Clock;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 
-use crate::{metrics::Metrics, nodes::Nodes, store::Views, tenants::Tenants};
+use crate::{
+    metrics::Metrics,
+    nodes::Nodes,
+    store::{Rebuild, Views},
+    tenants::Tenants,
+};
 
 mod around;
 mod audit;
@@ -36,6 +41,7 @@ mod pages;
 mod precondition;
 mod problem;
 mod query;
+mod rebuild;
 mod routes;
 mod stats;
 mod tenant;
@@ -52,6 +58,8 @@ pub struct Options {
     pub tenants: Tenants,
     /// Answers the questions.
     pub views: Views,
+    /// Makes views anew.
+    pub rebuild: Rebuild,
     /// Knows this node and the others.
     pub nodes: Nodes,
     /// The token with every permission.
@@ -70,6 +78,7 @@ pub struct Options {
 pub struct Api {
     tenants: Tenants,
     views: Views,
+    rebuild: Rebuild,
     nodes: Nodes,
     auth: auth::Authenticator<Views>,
     health: Arc<dyn Health>,
@@ -97,6 +106,7 @@ impl Api {
             ),
             tenants: options.tenants,
             views: options.views,
+            rebuild: options.rebuild,
             nodes: options.nodes,
             health: options.health,
             metrics: options.metrics,
@@ -148,6 +158,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(deliveries::register)
         .configure(logs::register)
         .configure(erasure::register)
+        .configure(rebuild::register)
         .configure(stats::register)
         .configure(topics::register)
         .configure(tokens::register)

@@ -140,6 +140,7 @@ impl Server {
         let api = Api::new(http::Options {
             tenants: tenants.clone(),
             views: store.views(),
+            rebuild: store.rebuild(),
             nodes: nodes.clone(),
             platform_token: platform_token.expose().to_owned(),
             jwt: jwt_options(settings.jwt),

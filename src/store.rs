@@ -39,7 +39,11 @@ pub use stats::ATTEMPTS_MAX;
 pub use stored::StoredEvent;
 pub use views::{LoggedAttempt, Message, Views};
 
+pub use hookledger_projections::View;
+
 use std::{path::Path, sync::Arc};
+
+use tokio::runtime::Handle;
 
 use crate::metrics::Metrics;
 use engine::Engine;
@@ -50,6 +54,7 @@ pub struct Store {
     repository: repository::Repository,
     cluster: Option<Cluster>,
     turns: Arc<stats::Turns>,
+    runtime: Handle,
 }
 
 impl Store {
@@ -66,6 +71,7 @@ impl Store {
             repository,
             cluster: None,
             turns: stats::Turns::new(),
+            runtime: Handle::current(),
         })
     }
 
@@ -86,6 +92,7 @@ impl Store {
             repository,
             cluster,
             turns: stats::Turns::new(),
+            runtime: Handle::current(),
         })
     }
 
@@ -116,7 +123,7 @@ impl Store {
 
     /// The side that makes views anew.
     pub fn rebuild(&self) -> Rebuild {
-        Rebuild::new(self.engine.clone())
+        Rebuild::new(self.engine.clone(), self.runtime.clone())
     }
 
     /// Waits until everything that was handed in is written, and lets go of the files.

@@ -24,6 +24,7 @@ mod operations;
 mod ordering;
 mod pages;
 mod publishing;
+mod rebuilding;
 mod recovering;
 mod retries;
 mod secrecy;

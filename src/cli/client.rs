@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::{Host, Url};
 
+mod lines;
+
 use super::output::printable;
 use crate::settings::SecretText;
 
@@ -62,6 +64,12 @@ pub enum Error {
         server: String,
         /// The limit.
         limit: &'static str,
+    },
+    /// An answer broke off.
+    #[error("{server} broke its answer off")]
+    Cut {
+        /// Scheme, host and port.
+        server: String,
     },
 }
 
@@ -189,25 +197,34 @@ impl Client {
     }
 
     async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, Error> {
-        let answer = request
-            .bearer_auth(self.token.expose())
-            .send()
-            .await
-            .map_err(|error| self.unreachable(error))?;
+        let answer = self.ask(request).await?;
         let status = answer.status();
         let bytes = self.read(answer).await?;
-        if status.is_success() {
-            return match bytes.as_slice() {
-                [] => Ok(Value::Null),
-                bytes => serde_json::from_slice(bytes).map_err(|_| self.unexpected(status)),
-            };
+        if !status.is_success() {
+            return Err(self.refusal(status, &bytes));
         }
-        match serde_json::from_slice::<Problem>(&bytes) {
-            Ok(problem) if !problem.title.is_empty() => Err(Error::Problem(Problem {
+        match bytes.as_slice() {
+            [] => Ok(Value::Null),
+            bytes => serde_json::from_slice(bytes).map_err(|_| self.unexpected(status)),
+        }
+    }
+
+    /// Asks, with the token.
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
+        let request = request.bearer_auth(self.token.expose());
+        request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(error))
+    }
+
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> Error {
+        match serde_json::from_slice::<Problem>(body) {
+            Ok(problem) if !problem.title.is_empty() => Error::Problem(Problem {
                 status: status.as_u16(),
                 ..problem
-            })),
-            _ => Err(self.unexpected(status)),
+            }),
+            _ => self.unexpected(status),
         }
     }
 

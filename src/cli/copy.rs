@@ -1,17 +1,11 @@
 //! `hookledger copy`.
 
-use std::{
-    fmt,
-    path::Path,
-    sync::{Mutex, PoisonError},
-    time::Instant,
-};
+use std::{path::Path, time::Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use serde_json::json;
 
-use super::{Error, flags::Flags, log_quietly, output};
+use super::{Error, flags::Flags, log_quietly, output, progress::Bar};
 use crate::{
     server,
     settings::{Database, SecretText, Settings},
@@ -106,7 +100,8 @@ async fn with_both(
         }
     };
     let bar = Bar::new();
-    let listener = |progress| bar.show(progress);
+    let listener =
+        |progress: Progress| bar.show(name(progress.stage), progress.done, progress.total);
     let work = async {
         let copied = match verify_only {
             true => 0,
@@ -130,55 +125,10 @@ async fn open(settings: &Settings, database: Database, side: Side) -> Result<Sto
     opened.map_err(|source| CopyError::Store { side, source })
 }
 
-/// A bar on stderr, if that is a terminal; a new one for each stage.
-struct Bar {
-    now: Mutex<Option<(Stage, u64, ProgressBar)>>,
-}
-
-impl Bar {
-    fn new() -> Self {
-        Self {
-            now: Mutex::new(None),
-        }
-    }
-
-    fn show(&self, progress: Progress) {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        let (start, bar) = match &*now {
-            Some((stage, start, bar)) if *stage == progress.stage => (*start, bar),
-            _ => {
-                // What an earlier copy has done is no measure of how quick this one is.
-                let bar = bar(progress.stage, progress.total.saturating_sub(progress.done));
-                let (_, start, bar) = now.insert((progress.stage, progress.done, bar));
-                (*start, &*bar)
-            }
-        };
-        bar.set_length(progress.total.saturating_sub(start));
-        bar.set_position(progress.done.saturating_sub(start));
-    }
-
-    fn clear(&self) {
-        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, bar)) = &*now {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-fn bar(stage: Stage, total: u64) -> ProgressBar {
-    let name = match stage {
+fn name(stage: Stage) -> &'static str {
+    match stage {
         Stage::Copy => "copying events  ",
         Stage::CompareEvents => "comparing events",
         Stage::CompareViews => "comparing rows  ",
-    };
-    let rate = |state: &ProgressState, text: &mut dyn fmt::Write| {
-        // The bar goes on without it, if it cannot be written.
-        let _ = write!(text, "{:.0}/s", state.per_sec());
-    };
-    let template = "{prefix} {wide_bar} {percent:>3}% of {len}, {rate}, {eta} left";
-    let style = ProgressStyle::with_template(template);
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(total)
-        .with_style(style.with_key("rate", rate))
-        .with_prefix(name)
+    }
 }

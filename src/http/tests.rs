@@ -72,6 +72,7 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         post /api/events
         post /api/events/batch
         post /api/platform/keys/rotate
+        post /api/platform/rebuild
         post /api/platform/tenants
         post /api/platform/tenants/{tenant}/tokens
         put /api/admin/webhooks/{id}

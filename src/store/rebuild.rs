@@ -8,6 +8,8 @@ use std::sync::{
 
 use async_trait::async_trait;
 use hookledger_projections::View;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, engine::Engine};
 
@@ -111,11 +113,13 @@ pub(super) trait Rebuilds: Send + Sync + 'static {
 #[derive(Clone)]
 pub struct Rebuild {
     engine: Arc<dyn Engine>,
+    /// Whose threads do the work: it would keep others waiting on the thread of whoever asks.
+    runtime: Handle,
 }
 
 impl Rebuild {
-    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine }
+    pub(super) fn new(engine: Arc<dyn Engine>, runtime: Handle) -> Self {
+        Self { engine, runtime }
     }
 
     /// Makes views anew from the events while the ledger is in use, and compares each row with the one
@@ -140,6 +144,10 @@ impl Rebuild {
             is_over: is_over.clone(),
         };
         let _waiting = Waiting(is_over);
-        self.engine.rebuild(views, only_check, watch).await
+        let (engine, views) = (self.engine.clone(), views.to_vec());
+        let work = async move { engine.rebuild(&views, only_check, watch).await };
+        AbortOnDropHandle::new(self.runtime.spawn(work))
+            .await
+            .map_err(Error::unavailable)?
     }
 }

@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 63] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 64] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -128,6 +128,13 @@ const ROUTES: [(&str, &str, Who, &str, u16); 63] = [
     ("GET", "/api/events/{message}", READS, "", 200),
     ("GET", "/api/platform/nodes", Platform, "", 200),
     ("POST", "/api/platform/keys/rotate", Platform, "", 200),
+    (
+        "POST",
+        "/api/platform/rebuild",
+        Platform,
+        "{\"views\":[]}",
+        422,
+    ),
     ("GET", "/api/platform/tenants", Platform, "", 200),
     ("POST", "/api/platform/tenants", Platform, "{}", 422),
     ("GET", "/api/platform/tenants/{tenant}", Platform, "", 200),

@@ -280,8 +280,12 @@ impl App {
         value.unwrap_or_default()
     }
 
-    /// Changes what is in the file past the server, which must not run.
+    /// Changes what is in the database past the server; says how many rows.
     pub(crate) async fn tamper(&self, sql: &str) -> u64 {
+        if let Some(database) = &self.database {
+            let sql = format!("WITH changed AS ({sql} RETURNING 1) SELECT count(*) FROM changed");
+            return database.ask(&sql).parse().unwrap();
+        }
         let mut connection = self.open_file().await;
         let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
