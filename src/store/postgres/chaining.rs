@@ -62,6 +62,9 @@ pub(super) async fn fill(connection: &mut PgConnection) -> Result<(), Error> {
             .fetch_all(&mut *connection)
             .await?;
         if rows.is_empty() {
+            sqlx::query(sql!("close_unchained"))
+                .execute(&mut *connection)
+                .await?;
             return put_heads(connection, &heads).await;
         }
         let page = rows

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0006_erasure.sql"),
     include_str!("../migrations/postgres/0007_delivery_control.sql"),
     include_str!("../migrations/postgres/0008_chain_events.sql"),
+    include_str!("../migrations/postgres/0009_require_hashes.sql"),
 ];
 
 /// The step with which events began to be chained.

@@ -1,6 +1,6 @@
 -- Events are chained to each other by their hashes; see store/chain.rs. Those that are there already
 -- get theirs right after this step, in its transaction.
-ALTER TABLE events ADD COLUMN hash bytea NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN hash bytea;
 
 -- The last event of each tenant, and of what belongs to none (the empty tenant).
 CREATE TABLE heads (

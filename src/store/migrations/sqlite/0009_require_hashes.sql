@@ -1,0 +1,2 @@
+-- A file has one process, and a version that does not chain events refuses a file of this one. The step is here
+-- because versions of the schema count the same steps in every engine.
