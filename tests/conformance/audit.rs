@@ -507,9 +507,7 @@ pub(super) async fn what_adds_up_by_itself_is_found_by_a_seal<E: Engine>() {
         ),
         (
             end,
-            &[format!(
-                "UPDATE seals SET events = events + 1 WHERE number = 1"
-            )],
+            &["UPDATE seals SET events = events + 1 WHERE number = 1".to_owned()],
         ),
     ];
     each_is_found(&engine, &store, &edits).await;
