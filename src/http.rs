@@ -16,7 +16,12 @@ use hookledger_domain::clock::Clock;
 use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 
-use crate::{metrics::Metrics, nodes::Nodes, store::Views, tenants::Tenants};
+use crate::{
+    metrics::Metrics,
+    nodes::Nodes,
+    store::{Audit, Signer, Views},
+    tenants::Tenants,
+};
 
 mod around;
 mod audit;
@@ -52,6 +57,10 @@ pub struct Options {
     pub tenants: Tenants,
     /// Answers the questions.
     pub views: Views,
+    /// Reads and checks the ledger as a whole.
+    pub audit: Audit,
+    /// Signs seals; `None`: they are not signed.
+    pub signer: Option<Arc<dyn Signer>>,
     /// Knows this node and the others.
     pub nodes: Nodes,
     /// The token with every permission.
@@ -70,6 +79,7 @@ pub struct Options {
 pub struct Api {
     tenants: Tenants,
     views: Views,
+    desk: audit::Desk,
     nodes: Nodes,
     auth: auth::Authenticator<Views>,
     health: Arc<dyn Health>,
@@ -97,6 +107,7 @@ impl Api {
             ),
             tenants: options.tenants,
             views: options.views,
+            desk: audit::Desk::new(options.audit, options.signer),
             nodes: options.nodes,
             health: options.health,
             metrics: options.metrics,
@@ -148,6 +159,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(deliveries::register)
         .configure(logs::register)
         .configure(erasure::register)
+        .configure(audit::register)
         .configure(stats::register)
         .configure(topics::register)
         .configure(tokens::register)

@@ -140,6 +140,8 @@ impl Server {
         let api = Api::new(http::Options {
             tenants: tenants.clone(),
             views: store.views(),
+            audit: store.audit(),
+            signer: None,
             nodes: nodes.clone(),
             platform_token: platform_token.expose().to_owned(),
             jwt: jwt_options(settings.jwt),

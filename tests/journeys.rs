@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod auditing;
 mod bad_fields;
 mod bad_input;
 mod bad_requests;
@@ -26,11 +27,13 @@ mod pages;
 mod publishing;
 mod recovering;
 mod retries;
+mod sealing;
 mod secrecy;
 mod secrets;
 mod stats;
 mod strangers;
 mod suspension;
 mod switching;
+mod tampering;
 mod targets;
 mod tokens;

@@ -280,12 +280,20 @@ impl App {
         value.unwrap_or_default()
     }
 
-    /// Changes what is in the file past the server, which must not run.
+    /// Changes what is in the file past the server; says how many rows.
     pub(crate) async fn tamper(&self, sql: &str) -> u64 {
         let mut connection = self.open_file().await;
         let done = sqlx::query(sql).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
         done.rows_affected()
+    }
+
+    /// Changes what is in the database past the server, which may run.
+    pub(crate) async fn edit(&self, sql: &str) {
+        match &self.database {
+            Some(database) => drop(database.ask(sql)),
+            None => drop(self.tamper(sql).await),
+        }
     }
 
     async fn open_file(&self) -> SqliteConnection {

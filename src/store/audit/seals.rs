@@ -136,6 +136,14 @@ impl Audit {
         self.engine.seals().await
     }
 
+    /// The last one, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the database cannot be asked.
+    pub async fn last_seal(&self) -> Result<Option<Seal>, Error> {
+        self.engine.last_seal().await
+    }
+
     /// Seals the ledger as it is now, and gives the seal: the last one if nothing was appended since; none
     /// if there is nothing at all.
     ///
