@@ -19,7 +19,7 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 use crate::{
     metrics::Metrics,
     nodes::Nodes,
-    store::{Audit, Signer, Views},
+    store::{Audit, Sealer, Signer, Views},
     tenants::Tenants,
 };
 
@@ -59,6 +59,8 @@ pub struct Options {
     pub views: Views,
     /// Reads and checks the ledger as a whole.
     pub audit: Audit,
+    /// Seals it.
+    pub sealer: Sealer,
     /// Signs seals; `None`: they are not signed.
     pub signer: Option<Arc<dyn Signer>>,
     /// Knows this node and the others.
@@ -107,7 +109,7 @@ impl Api {
             ),
             tenants: options.tenants,
             views: options.views,
-            desk: audit::Desk::new(options.audit, options.signer),
+            desk: audit::Desk::new(options.audit, options.sealer, options.signer),
             nodes: options.nodes,
             health: options.health,
             metrics: options.metrics,

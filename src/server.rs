@@ -141,6 +141,7 @@ impl Server {
             tenants: tenants.clone(),
             views: store.views(),
             audit: store.audit(),
+            sealer: store.sealer(),
             signer: None,
             nodes: nodes.clone(),
             platform_token: platform_token.expose().to_owned(),

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{call::Call, problem::Problem, query::Query};
-use crate::store::{Audit, Signer};
+use crate::store::{Audit, Sealer, Signer};
 
 pub(super) mod event;
 mod events;
@@ -40,15 +40,17 @@ pub(super) fn register(config: &mut ServiceConfig<'_>) {
 /// Where auditors are served, a bounded number of them at a time.
 pub(super) struct Desk {
     audit: Audit,
+    sealer: Sealer,
     signer: Option<Arc<dyn Signer>>,
     verifications: Arc<Semaphore>,
     exports: Arc<Semaphore>,
 }
 
 impl Desk {
-    pub(super) fn new(audit: Audit, signer: Option<Arc<dyn Signer>>) -> Self {
+    pub(super) fn new(audit: Audit, sealer: Sealer, signer: Option<Arc<dyn Signer>>) -> Self {
         Self {
             audit,
+            sealer,
             signer,
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
@@ -89,7 +91,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("ledger.db");
         let store = Store::open_sqlite(&path, Arc::new(Metrics::new()));
-        let desk = Desk::new(store.await.unwrap().audit(), None);
+        let store = store.await.unwrap();
+        let desk = Desk::new(store.audit(), store.sealer(), None);
         let begin: [(usize, &dyn Fn() -> _); 2] = [
             (VERIFICATIONS_MAX, &|| desk.begin_verification()),
             (EXPORTS_MAX, &|| desk.begin_export()),

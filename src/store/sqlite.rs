@@ -30,6 +30,7 @@ use sqlx::{
 };
 use tokio::sync::mpsc;
 
+pub(super) use self::audit::Readers;
 use self::writer::{Task, Writer};
 use super::Error;
 use crate::metrics::Metrics;

@@ -105,7 +105,7 @@ pub(super) async fn seal_ledger(call: Call) -> Result<HttpResponse, Problem> {
     call.no_query()?;
     let (api, desk) = (call.api(), &call.api().desk);
     let before = desk.audit.last_seal().await?.map(|seal| seal.number);
-    let sealed = desk.audit.seal(api.clock.now(), desk.signer.as_deref());
+    let sealed = desk.sealer.seal(api.clock.now(), desk.signer.as_deref());
     let seal = match sealed.await {
         Ok(Some(seal)) => seal,
         Ok(None) => {
