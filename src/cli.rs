@@ -6,11 +6,12 @@ use clap::{Parser, Subcommand};
 use hookledger_domain::signature::InvalidSecret;
 
 use crate::{
-    server,
+    notary, server,
     settings::{self, Loaded, Source},
     store, telemetry,
 };
 
+mod audit;
 mod client;
 mod completions;
 mod config;
@@ -59,6 +60,9 @@ enum Command {
     /// Rotate the master keys that secrets are sealed with
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Read and check the ledger: what happened, and whether anybody has edited it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Move a ledger from one database to another: from SQLite to PostgreSQL, or back
     Copy(copy::Arguments),
     /// Print every setting with its value, default and source
@@ -81,6 +85,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Token(command) => token::run(&command),
         Command::Tenant(command) => tenant::run(&command),
         Command::Keys(command) => keys::run(&command),
+        Command::Audit(command) => audit::run(&command),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Openapi => openapi::run(),
@@ -158,6 +163,29 @@ pub enum Error {
     /// A ledger was not copied, or is another one than its copy.
     #[error(transparent)]
     Copy(#[from] store::CopyError),
+    /// The ledger cannot be read.
+    #[error("the ledger cannot be read: {0}")]
+    UnreadableLedger(store::Error),
+    /// Checking a ledger was cut off.
+    #[error("the ledger cannot be checked: {0}")]
+    Audit(#[from] store::Error),
+    /// The ledger is not the one that was written.
+    #[error("the ledger is not as it was written, from position {position} on: {reason}")]
+    LedgerBroken {
+        /// Everything before it is as it was written.
+        position: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// There is nothing of a tenant to check.
+    #[error("the ledger has no events of a tenant {tenant}")]
+    NoEvents {
+        /// The tenant's id.
+        tenant: String,
+    },
+    /// The key that checks seals cannot be used.
+    #[error("--public-key: {0}")]
+    PublicKey(#[from] notary::Error),
     /// What was to be seen in the demo did not happen.
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -185,6 +213,7 @@ impl Error {
             | Self::ListenSecret(_)
             | Self::Ledger { .. }
             | Self::SameLedger
+            | Self::PublicKey(_)
             | Self::Client(client::Error::BadAddress) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

@@ -2,6 +2,7 @@
 
 mod access;
 mod answers;
+mod audit_command;
 mod auditing;
 mod bad_fields;
 mod bad_input;
