@@ -8,6 +8,7 @@ mod bad_fields;
 mod bad_input;
 mod bad_requests;
 mod by_hand;
+mod canaries;
 mod catalogue;
 mod configuration;
 mod copy;
