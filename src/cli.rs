@@ -6,11 +6,12 @@ use clap::{Parser, Subcommand};
 use hookledger_domain::signature::InvalidSecret;
 
 use crate::{
-    server,
+    notary, server,
     settings::{self, Loaded, Source},
     store, telemetry,
 };
 
+mod audit;
 mod client;
 mod completions;
 mod config;
@@ -63,6 +64,9 @@ enum Command {
     Keys(keys::Command),
     /// Make views anew from the events, compare them with those that are there, put right what differs
     Rebuild(rebuild::Arguments),
+    /// Read and check the ledger: what happened, and whether anybody has edited it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Move a ledger from one database to another: from SQLite to PostgreSQL, or back
     Copy(copy::Arguments),
     /// Print every setting with its value, default and source
@@ -86,6 +90,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Tenant(command) => tenant::run(&command),
         Command::Keys(command) => keys::run(&command),
         Command::Rebuild(arguments) => rebuild::run(&arguments),
+        Command::Audit(command) => audit::run(&command),
         Command::Copy(arguments) => copy::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
         Command::Openapi => openapi::run(),
@@ -169,6 +174,29 @@ pub enum Error {
     /// A rebuild has begun and did not come to its end.
     #[error("the rebuild failed, and everything is as it was: {0}")]
     Rebuild(String),
+    /// The ledger cannot be read.
+    #[error("the ledger cannot be read: {0}")]
+    UnreadableLedger(store::Error),
+    /// Checking a ledger was cut off.
+    #[error("the ledger cannot be checked: {0}")]
+    Audit(#[from] store::Error),
+    /// The ledger is not the one that was written.
+    #[error("the ledger is not as it was written, from position {position} on: {reason}")]
+    LedgerBroken {
+        /// Everything before it is as it was written.
+        position: u64,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// There is nothing of a tenant to check.
+    #[error("the ledger has no events of a tenant {tenant}")]
+    NoEvents {
+        /// The tenant's id.
+        tenant: String,
+    },
+    /// The key that checks seals cannot be used.
+    #[error("--public-key: {0}")]
+    PublicKey(#[from] notary::Error),
     /// What was to be seen in the demo did not happen.
     #[error(transparent)]
     Demo(#[from] demo::Error),
@@ -196,6 +224,7 @@ impl Error {
             | Self::ListenSecret(_)
             | Self::Ledger { .. }
             | Self::SameLedger
+            | Self::PublicKey(_)
             | Self::Client(client::Error::BadAddress) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }

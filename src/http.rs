@@ -19,7 +19,7 @@ use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 use crate::{
     metrics::Metrics,
     nodes::Nodes,
-    store::{Rebuild, Views},
+    store::{Audit, Rebuild, Sealer, Signer, Views},
     tenants::Tenants,
 };
 
@@ -60,6 +60,12 @@ pub struct Options {
     pub views: Views,
     /// Makes views anew.
     pub rebuild: Rebuild,
+    /// Reads and checks the ledger as a whole.
+    pub audit: Audit,
+    /// Seals it.
+    pub sealer: Sealer,
+    /// Signs seals; `None`: they are not signed.
+    pub signer: Option<Arc<dyn Signer>>,
     /// Knows this node and the others.
     pub nodes: Nodes,
     /// The token with every permission.
@@ -79,6 +85,7 @@ pub struct Api {
     tenants: Tenants,
     views: Views,
     rebuild: Rebuild,
+    desk: audit::Desk,
     nodes: Nodes,
     auth: auth::Authenticator<Views>,
     health: Arc<dyn Health>,
@@ -107,6 +114,7 @@ impl Api {
             tenants: options.tenants,
             views: options.views,
             rebuild: options.rebuild,
+            desk: audit::Desk::new(options.audit, options.sealer, options.signer),
             nodes: options.nodes,
             health: options.health,
             metrics: options.metrics,
@@ -159,6 +167,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(logs::register)
         .configure(erasure::register)
         .configure(rebuild::register)
+        .configure(audit::register)
         .configure(stats::register)
         .configure(topics::register)
         .configure(tokens::register)

@@ -5,6 +5,7 @@ pub mod entropy;
 pub mod http;
 pub mod metrics;
 pub mod nodes;
+pub mod notary;
 pub mod outbound;
 pub mod retention;
 pub mod server;

@@ -21,20 +21,22 @@ use crate::{
     http::{self, Api},
     metrics::Metrics,
     nodes::{self, Held, Nodes},
+    notary,
     outbound::{self, Sender},
-    retention::{self, Retention},
     settings::{self, SecretText, Settings, keys},
     store::{self, Registration, Store},
     tenants::{self, Limits, Tenants, Unfit},
 };
 
 mod beat;
+mod jobs;
 mod ledger;
 mod master_keys;
 
 use beat::Beat;
-pub use ledger::open_ledger;
+use jobs::Jobs;
 use ledger::open_store;
+pub use ledger::{open_ledger, open_reader};
 use master_keys::{OpenKeys, open_keys};
 
 /// What outbound requests call themselves.
@@ -71,6 +73,9 @@ pub enum Error {
         /// Why not.
         source: Unfit,
     },
+    /// The key that signs seals cannot be used.
+    #[error("HOOKLEDGER_SEAL_KEY_FILE: {0}")]
+    SealKey(#[from] notary::Error),
     /// The outbound client cannot be made.
     #[error(transparent)]
     Outbound(#[from] outbound::Error),
@@ -93,7 +98,7 @@ pub struct Server {
     http: ServerHandle,
     tenants: Tenants,
     nodes: Nodes,
-    retention: Option<Retention>,
+    jobs: Option<Jobs>,
     store: Store,
     stop_within: Duration,
 }
@@ -112,6 +117,7 @@ impl Server {
     /// listens. Must be called within [`block_on`].
     pub async fn start(settings: Settings, role: Role) -> Result<Self, Error> {
         let platform_token = keys::load_or_create_token(&settings)?;
+        let signer = jobs::signer(&settings)?;
         let metrics = Arc::new(Metrics::new());
         let store = open_store(&settings, &metrics).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -135,12 +141,16 @@ impl Server {
         };
         let tenants = parts.start_tenants(keys).await?;
         let nodes = parts.start_nodes(&tenants, role).await?;
-        let retention = parts.start_retention(role);
+        // A guest is gone before there is something to do.
+        let jobs = (role == Role::Node).then(|| Jobs::start(&parts, signer.clone()));
         let health = Arc::new(Beat::new(store.views(), tenants.clone()));
         let api = Api::new(http::Options {
             tenants: tenants.clone(),
             views: store.views(),
             rebuild: store.rebuild(),
+            audit: store.audit(),
+            sealer: store.sealer(),
+            signer,
             nodes: nodes.clone(),
             platform_token: platform_token.expose().to_owned(),
             jwt: jwt_options(settings.jwt),
@@ -155,7 +165,7 @@ impl Server {
             http,
             tenants,
             nodes,
-            retention,
+            jobs,
             store,
             stop_within: settings.delivery_timeout + RECORD_GRACE,
         })
@@ -176,8 +186,8 @@ impl Server {
     pub async fn stop(self) {
         self.tenants.start_stopping();
         self.nodes.start_leaving();
-        if let Some(retention) = self.retention {
-            retention.stop().await;
+        if let Some(jobs) = self.jobs {
+            jobs.stop().await;
         }
         self.http.stop(true).await;
         if !self.tenants.stop(self.stop_within).await {
@@ -268,19 +278,6 @@ impl Parts<'_> {
             metrics: self.metrics.clone(),
         };
         Ok(Nodes::start(options).await?)
-    }
-
-    /// A guest is gone before there is something to do.
-    fn start_retention(&self, role: Role) -> Option<Retention> {
-        (role == Role::Node).then(|| {
-            Retention::start(retention::Options {
-                erasure: self.store.erasure(),
-                keep: self.settings.retention_bodies,
-                clock: self.clock.clone(),
-                held: self.held.clone(),
-                metrics: self.metrics.clone(),
-            })
-        })
     }
 }
 

@@ -60,6 +60,10 @@ pub struct Settings {
     pub max_in_flight_per_webhook: usize,
     /// How long bodies of messages and answers are kept.
     pub retention_bodies: Duration,
+    /// How old the last seal of the ledger may get until the next one is made.
+    pub seal_every: Duration,
+    /// The private key that signs seals.
+    pub seal_key_file: Option<PathBuf>,
     /// The platform's own identity provider.
     pub jwt: Jwt,
     /// What is logged, in the syntax of tracing's `EnvFilter`.
@@ -157,6 +161,8 @@ impl Settings {
             max_in_flight_per_tenant: 0,
             max_in_flight_per_webhook: 0,
             retention_bodies: Duration::ZERO,
+            seal_every: Duration::ZERO,
+            seal_key_file: None,
             jwt: Jwt {
                 key: None,
                 issuer: None,

@@ -22,7 +22,8 @@ mod stored;
 mod views;
 
 pub use audit::{
-    Audit, EventFilter, InvalidSeal, LedgerHead, Reason, Seal, SealMark, Signer, Verdict,
+    Audit, EventFilter, InvalidSeal, LedgerHead, Reader, Reason, Seal, SealMark, Sealer, Signer,
+    Verdict,
 };
 pub use chain::{Hash, Head};
 pub use commit::Commit;
@@ -118,7 +119,12 @@ impl Store {
 
     /// The side that reads and checks the ledger as a whole.
     pub fn audit(&self) -> Audit {
-        Audit::new(self.engine.clone())
+        Audit::new(self.engine.chained())
+    }
+
+    /// The side that seals it.
+    pub fn sealer(&self) -> Sealer {
+        Sealer::new(self.audit(), self.engine.clone())
     }
 
     /// The side that makes views anew.

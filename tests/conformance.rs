@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, Utc};
 use hookledger::{
     metrics::Metrics,
-    store::{Error, Store},
+    store::{Error, Reader, Store},
 };
 use hookledger_domain::{actor::Origin, fact::Fact, tenant::TenantId};
 use hookledger_projections::query::Page;
@@ -44,6 +44,8 @@ trait Engine: Sized + Send + Sync {
     async fn of_version_7() -> Self;
     /// Opens it.
     async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error>;
+    /// Opens it for reading only.
+    async fn open_reader(&self) -> Result<Reader, Error>;
     /// All events by rising position, read past the store.
     async fn events(&self) -> Vec<Stored>;
     /// The rows of every view in the order of their keys, as texts, read past the store.
@@ -105,6 +107,8 @@ macro_rules! conforms {
                 a_tenant_checks_its_own_events,
                 what_adds_up_by_itself_is_found_by_a_seal,
                 events_are_listed_by_what_is_asked_for,
+                a_ledger_is_read_beside_its_server,
+                an_older_ledger_is_not_read_and_not_changed,
             }
             commands {
                 an_aggregate_reads_back,

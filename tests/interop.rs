@@ -13,6 +13,7 @@ use std::{
 
 use crate::support::not_tried;
 
+mod ledger;
 mod openapi;
 mod signatures;
 

@@ -2,10 +2,13 @@
 
 mod access;
 mod answers;
+mod audit_command;
+mod auditing;
 mod bad_fields;
 mod bad_input;
 mod bad_requests;
 mod by_hand;
+mod canaries;
 mod catalogue;
 mod configuration;
 mod copy;
@@ -27,11 +30,13 @@ mod publishing;
 mod rebuilding;
 mod recovering;
 mod retries;
+mod sealing;
 mod secrecy;
 mod secrets;
 mod stats;
 mod strangers;
 mod suspension;
 mod switching;
+mod tampering;
 mod targets;
 mod tokens;

@@ -19,6 +19,8 @@ pub enum Permission {
     DeliveriesRedeliver,
     /// Publish messages.
     MessagesPublish,
+    /// Read and check the tenant's part of the ledger.
+    AuditRead,
     /// Manage the tenant's API tokens.
     TokensManage,
 }
@@ -33,6 +35,7 @@ impl Permission {
             Self::DeliveriesRead => "deliveries:read",
             Self::DeliveriesRedeliver => "deliveries:redeliver",
             Self::MessagesPublish => "messages:publish",
+            Self::AuditRead => "audit:read",
             Self::TokensManage => "tokens:manage",
         }
     }
@@ -111,6 +114,7 @@ mod tests {
             (P::DeliveriesRead, "aov"),
             (P::DeliveriesRedeliver, "ao"),
             (P::MessagesPublish, "ap"),
+            (P::AuditRead, "a"),
             (P::TokensManage, "a"),
         ];
         for (permission, letters) in table {

@@ -27,6 +27,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
     token: SecretText,
+    tenant: Option<String>,
 }
 
 /// Why the server did not do what was asked.
@@ -120,12 +121,32 @@ impl fmt::Display for Problem {
     }
 }
 
+impl Problem {
+    /// Whether it has this code.
+    pub(super) fn is(&self, code: &str) -> bool {
+        self.code == code
+    }
+}
+
 impl Client {
     /// A client of the server at `base`, which may have a path that stands before the API's.
     pub(super) fn new(base: &str, token: SecretText) -> Result<Self, Error> {
         let base = parse_base(base)?;
         let http = build_http(&base).map_err(Error::Setup)?;
-        Ok(Self { http, base, token })
+        Ok(Self {
+            http,
+            base,
+            token,
+            tenant: None,
+        })
+    }
+
+    /// The same, acting for a tenant.
+    pub(super) fn for_tenant(self, tenant: String) -> Self {
+        Self {
+            tenant: Some(tenant),
+            ..self
+        }
     }
 
     /// Whether a Hookledger answers there, to tell it from another program on the same port. Does
@@ -149,6 +170,48 @@ impl Client {
     pub(super) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Error> {
         self.send(Method::POST, self.url(path, &[]), Some(body))
             .await
+    }
+
+    /// A GET whose answer may take longer than others.
+    pub(super) async fn get_within(
+        &self,
+        timeout: Duration,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Value, Error> {
+        let patient = self.http.get(self.url(path, query)).timeout(timeout);
+        self.answer(patient).await
+    }
+
+    /// A POST without a body.
+    pub(super) async fn post_empty(&self, path: &[&str]) -> Result<Value, Error> {
+        self.post_within(TIMEOUT, path).await
+    }
+
+    /// Hands an answer on as it comes, until it ends or `write` says that it is enough.
+    pub(super) async fn download(
+        &self,
+        timeout: Duration,
+        path: &[&str],
+        query: &[(&str, &str)],
+        write: &mut impl FnMut(&[u8]) -> bool,
+    ) -> Result<(), Error> {
+        let request = self.http.get(self.url(path, query)).timeout(timeout);
+        let mut answer = self.ask(request).await?;
+        if !answer.status().is_success() {
+            let status = answer.status();
+            return Err(self.refusal(status, &self.read(answer).await?));
+        }
+        while let Some(chunk) = answer
+            .chunk()
+            .await
+            .map_err(|error| self.unreachable(error))?
+        {
+            if !write(&chunk) {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// A POST without a body, whose answer may take longer than others.
@@ -211,7 +274,10 @@ impl Client {
 
     /// Asks, with the token.
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
-        let request = request.bearer_auth(self.token.expose());
+        let mut request = request.bearer_auth(self.token.expose());
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Tenant-Id", tenant);
+        }
         request
             .send()
             .await
@@ -266,7 +332,7 @@ impl Client {
         }
     }
 
-    fn unexpected(&self, status: StatusCode) -> Error {
+    pub(super) fn unexpected(&self, status: StatusCode) -> Error {
         Error::Unexpected {
             server: self.server(),
             status,

@@ -51,9 +51,20 @@ impl Connection {
         })?
     }
 
+    /// Whether a server is named, or a token for one is.
+    pub(super) fn names_server(&self) -> bool {
+        let token = self.token.as_ref().map(SecretText::expose);
+        given(self.server.as_deref()).is_some() || given(token).is_some()
+    }
+
+    /// The settings.
+    pub(super) fn load(&self) -> Result<Loaded, Error> {
+        Ok(self.flags.load()?)
+    }
+
     /// The server at the address of the settings, if one answers. The token is not shown before
     /// it has, and never to anything that does not answer as Hookledger does.
-    async fn find_running(&self, loaded: &Loaded) -> Result<Option<Client>, Error> {
+    pub(super) async fn find_running(&self, loaded: &Loaded) -> Result<Option<Client>, Error> {
         let Some(address) = local_url(loaded.settings.listen) else {
             return Ok(None);
         };

@@ -31,6 +31,8 @@ fn every_setting_is_a_flag_of_each_command_that_needs_settings() {
         ],
         &["hookledger", "tenant", "list"],
         &["hookledger", "token", "list", "--tenant", "acme"],
+        &["hookledger", "audit", "verify"],
+        &["hookledger", "audit", "export"],
     ] {
         for definition in settings::TABLE {
             let flag = format!("--{}", definition.flag());
@@ -76,6 +78,17 @@ fn wrong_usage_is_told_from_help() {
         exit_code_of(&["hookledger", "copy", "--from", "sqlite:a"]),
         2
     );
+    let seal = format!("1.42.{}", "ab".repeat(32));
+    let verify = ["hookledger", "audit", "verify"];
+    for (rest, code) in [
+        (&["--seal", &seal][..], 0),
+        (&["--seal", "1.42"], 2),
+        (&["--seal", &seal, "--tenant", "acme"], 2),
+        (&["--public-key", "k", "--tenant", "acme"], 2),
+        (&["--tenant", "A B"], 2),
+    ] {
+        assert_eq!(exit_code_of(&[&verify, rest].concat()), code, "{rest:?}");
+    }
     assert_eq!(exit_code_of(&["hookledger", "--help"]), 0);
     assert_eq!(exit_code_of(&["hookledger", "--version"]), 0);
 }

@@ -34,6 +34,7 @@ use super::problem::{self, FieldProblem, ProblemBody};
         (name = "Messages", description = "Publish, and see what became of it"),
         (name = "Webhooks", description = "Where messages go"),
         (name = "Deliveries", description = "One message to one webhook, and its attempts"),
+        (name = "Audit", description = "The ledger: what happened, and whether it was written so"),
         (name = "Topics", description = "What messages can be about"),
         (name = "Tokens", description = "API tokens of a tenant"),
         (name = "Platform", description = "With the platform token only"),
@@ -142,6 +143,15 @@ answers! {
     /// Of routes that count attempts, beside [`OfTenant`].
     Counting {
         400 => "A parameter is wrong: `invalid_parameter`; there are more attempts than are counted at once: `too_many_attempts`; or the platform token came without tenant: `missing_tenant`.",
+    }
+    /// Of routes of which few may be under way at a time.
+    Limited {
+        429 => "`busy`: too many of these are under way.",
+    }
+    /// Of sealing.
+    Sealing {
+        409 => "`nothing_to_seal`: the ledger is empty.",
+        429 => "`busy`: others seal at the same time.",
     }
     /// Of routes that take `If-Match`.
     Conditional {
@@ -258,6 +268,19 @@ parameters! {
         query("delivery_id", "Of this delivery", id("dlv")),
         query("message_id", "Of this message", id("msg")),
     }
+    /// Of what is asked of the ledger.
+    EventFilter {
+        query("aggregate_type", "Of aggregates of this type", one_of(hookledger_domain::fact::Fact::AGGREGATE_TYPES)),
+        query("aggregate_id", "Of this aggregate", text_like(r"^[^\x00-\x1f\x7f-\x9f]{1,200}$")),
+        query("event_type", "Of this type", text_like("^[a-z_]{1,64}$")),
+        query("actor", "What this actor did: its kind, its id, or both as `kind:id`", text_like(r"^[^\x00-\x1f\x7f-\x9f]{1,200}$")),
+    }
+    /// What is told of events beyond what stands in the contract.
+    Including { query("include", "`origin`: each event with `client` and `cause`, too", one_of(&["origin"])), }
+    /// Of the platform's questions about the ledger.
+    ForTenant { query("tenant", "Of this tenant only", text_like("^[a-z0-9][a-z0-9_-]{0,62}$")), }
+    /// A seal that was kept elsewhere.
+    KeptSeal { query("seal", "A seal that was kept elsewhere, `NUMBER.POSITION.HASH`: it must be one of this ledger. Not together with `tenant`", text_like("^[0-9]{1,19}\\.[0-9]{1,19}\\.[0-9a-f]{64}$")), }
     /// Of lists over all webhooks.
     OfWebhook { query("webhook_id", "To this webhook", id("wh")), }
 }

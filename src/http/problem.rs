@@ -156,6 +156,11 @@ impl Problem {
         .retry_after(STORE_RETRY_AFTER_SECONDS)
     }
 
+    /// Too many do the same at this moment.
+    pub(super) fn busy(detail: &'static str, retry_after_seconds: u64) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail).retry_after(retry_after_seconds)
+    }
+
     /// Says when to try again.
     #[must_use]
     pub(super) fn retry_after(mut self, seconds: u64) -> Self {
@@ -288,12 +293,10 @@ impl From<tenants::Error> for Problem {
             ),
             E::Busy {
                 retry_after_seconds,
-            } => Self::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "busy",
+            } => Self::busy(
                 "the tenant has too many requests waiting",
-            )
-            .retry_after(retry_after_seconds.max(1)),
+                retry_after_seconds.max(1),
+            ),
             E::Unavailable => Self::store_unavailable(),
             E::Internal => Self::internal(),
         }

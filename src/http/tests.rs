@@ -34,6 +34,9 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         delete /api/events/{id}/body
         delete /api/platform/tenants/{tenant}/tokens/{id}
         delete /api/platform/topics/{topic}
+        get /api/admin/audit
+        get /api/admin/audit/export
+        get /api/admin/audit/verify
         get /api/admin/deliveries
         get /api/admin/deliveries/{id}
         get /api/admin/deliveries/{id}/explain
@@ -50,6 +53,10 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         get /api/admin/webhooks/{id}/stats
         get /api/events
         get /api/events/{id}
+        get /api/platform/audit
+        get /api/platform/audit/export
+        get /api/platform/audit/seals
+        get /api/platform/audit/verify
         get /api/platform/nodes
         get /api/platform/tenants
         get /api/platform/tenants/{tenant}
@@ -71,6 +78,7 @@ fn the_document_has_the_contracts_routes_and_no_others() {
         post /api/admin/webhooks/{id}/test
         post /api/events
         post /api/events/batch
+        post /api/platform/audit/seals
         post /api/platform/keys/rotate
         post /api/platform/rebuild
         post /api/platform/tenants

@@ -28,6 +28,9 @@ const LEASE_OR_TIMEOUT: (Duration, Duration) = (Duration::from_secs(1), Duration
 /// The shortest and the longest time for which bodies are kept.
 const RETENTION: (Duration, Duration) =
     (Duration::from_secs(1), Duration::from_secs(3650 * 86_400));
+/// The shortest and the longest time between two seals.
+const SEAL_EVERY: (Duration, Duration) =
+    (Duration::from_secs(60), Duration::from_secs(365 * 86_400));
 /// The most concurrent attempts that can be asked for.
 const IN_FLIGHT_MAX: usize = 65_536;
 /// The shortest HS256 secret: RFC 7518 section 3.2 asks for at least the hash's size.
@@ -188,6 +191,11 @@ pub(super) fn lease_or_timeout(text: &str) -> Result<Duration, Invalid> {
 
 pub(super) fn retention(text: &str) -> Result<Duration, Invalid> {
     let (min, max) = RETENTION;
+    bounded_duration(text, min, max)
+}
+
+pub(super) fn seal_every(text: &str) -> Result<Duration, Invalid> {
+    let (min, max) = SEAL_EVERY;
     bounded_duration(text, min, max)
 }
 

@@ -276,6 +276,21 @@ pub static TABLE: &[Definition] = &[
         ..PLAIN
     },
     Definition {
+        name: "seal_every",
+        value_name: "DURATION",
+        help: "How old the last seal of the ledger may get until the next one is made, 1m to 365d",
+        fallback: Fallback::Value("1d"),
+        set: |s, text| put(&mut s.seal_every, parse::seal_every(text)),
+        ..PLAIN
+    },
+    Definition {
+        name: "seal_key_file",
+        value_name: "FILE",
+        help: "PEM file (PKCS#8) of the Ed25519 key that signs seals; not signed when unset",
+        set: |s, text| put_some(&mut s.seal_key_file, parse::path(text)),
+        ..PLAIN
+    },
+    Definition {
         name: "jwt_public_key_file",
         value_name: "FILE",
         help: "PEM file of the public key that checks JWTs (one of three ways to switch them on)",

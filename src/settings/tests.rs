@@ -68,6 +68,8 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(settings.max_in_flight_per_tenant, 256);
     assert_eq!(settings.max_in_flight_per_webhook, 64);
     assert_eq!(settings.retention_bodies, hours(30 * 24));
+    assert_eq!(settings.seal_every, hours(24));
+    assert!(settings.seal_key_file.is_none());
     assert!(settings.jwt.key.is_none());
     assert_eq!(settings.jwt.tenant_claim, "tenant_id");
     assert_eq!(settings.jwt.role_claim, "role");
@@ -134,6 +136,10 @@ fn every_bad_value_names_its_setting() {
         ("RETENTION_BODIES", "999ms"),
         ("RETENTION_BODIES", "3651d"),
         ("RETENTION_BODIES", "forever"),
+        ("SEAL_EVERY", "59s"),
+        ("SEAL_EVERY", "0s"),
+        ("SEAL_EVERY", "366d"),
+        ("SEAL_KEY_FILE", "a\nb"),
         ("DELIVERY_TIMEOUT", "99ms"),
         ("DELIVERY_TIMEOUT", "61s"),
         ("DELIVERY_TIMEOUT", "10"),

@@ -9,15 +9,17 @@ use cqrs_es::Aggregate;
 use hookledger_domain::{delivery::Delivery, fact::Fact, message::Message, tenant::TenantId};
 use hookledger_projections::query::{Page, Rows, Span};
 
-use super::{Error, Hash, Head, StoredEvent, chain::Content, engine::Engine};
+use super::{Error, Hash, Head, StoredEvent, chain::Content};
 
 mod beside;
 mod heads;
+mod reader;
 mod seals;
 mod verify;
 
 pub use heads::LedgerHead;
-pub use seals::{InvalidSeal, Seal, SealMark, Signer};
+pub use reader::Reader;
+pub use seals::{InvalidSeal, Seal, SealMark, Sealer, Signer};
 pub use verify::{Reason, Verdict};
 
 /// So many events are looked at together when a filter is to find the ones that are meant.
@@ -168,20 +170,22 @@ pub(super) trait Chained: Send + Sync + 'static {
     async fn seals(&self) -> Result<Vec<Seal>, Error>;
     /// The one with the highest number.
     async fn last_seal(&self) -> Result<Option<Seal>, Error>;
-    /// Writes a seal down. Fails with [`Error::Conflict`] if there is one with its number.
-    async fn insert_seal(&self, seal: &Seal) -> Result<(), Error>;
     /// The positions of events after one, of whatever tenant, in their order.
     async fn positions(&self, after: u64) -> Result<Vec<u64>, Error>;
+    /// The position of the last event; 0 if there is none.
+    async fn last_position(&self) -> Result<u64, Error>;
+    /// Ends the connections.
+    async fn close(&self);
 }
 
-/// Reads and checks the ledger. Cheap to clone.
+/// Reads and checks the ledger, and changes nothing. Cheap to clone.
 #[derive(Clone)]
 pub struct Audit {
-    engine: Arc<dyn Engine>,
+    engine: Arc<dyn Chained>,
 }
 
 impl Audit {
-    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+    pub(super) fn new(engine: Arc<dyn Chained>) -> Self {
         Self { engine }
     }
 

@@ -118,7 +118,7 @@ pub async fn copy(
     hold(source, target).await?;
     let (from, to) = (&*source.engine, &*target.engine);
     let (at_source, at_target) = (CopyError::at(Side::Source), CopyError::at(Side::Target));
-    let total = from.last_position().await.map_err(&at_source)?;
+    let total = from.chained().last_position().await.map_err(&at_source)?;
     let start = copied_before(from, to).await?;
     let tell = |done| {
         progress(Progress {
@@ -164,6 +164,7 @@ async fn hold(source: &Store, target: &Store) -> Result<(), CopyError> {
 /// there, if the target has any; that all before it are the same is looked at by [`verify`].
 async fn copied_before(from: &dyn Engine, to: &dyn Engine) -> Result<u64, CopyError> {
     let position = to
+        .chained()
         .last_position()
         .await
         .map_err(CopyError::at(Side::Target))?;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -15,7 +17,7 @@ use hookledger_projections::{
 
 use super::{
     Commit, Error, LoggedAttempt, Message, StoredEvent,
-    audit::Chained,
+    audit::{Chained, Seal},
     erasure::{Mark, Step},
     rebuild::Rebuilds,
     stats::{Beginning, MeasuredPage, Scope, Told},
@@ -102,9 +104,18 @@ pub struct WebhookSecrets {
     pub secrets: Secrets,
 }
 
+/// What a database must be able to do for auditors.
+#[async_trait]
+pub(super) trait Audited: Send + Sync + 'static {
+    /// The side that only reads, which ends with the engine.
+    fn chained(&self) -> Arc<dyn Chained>;
+    /// Writes a seal down. Fails with [`Error::Conflict`] if there is one with its number.
+    async fn insert_seal(&self, seal: &Seal) -> Result<(), Error>;
+}
+
 /// What a database must be able to do. Everything above it is the same for all engines.
 #[async_trait]
-pub(super) trait Engine: Agenda + Chained + Rebuilds {
+pub(super) trait Engine: Agenda + Audited + Rebuilds {
     /// Appends; returns when it would survive a power cut.
     async fn commit(&self, commit: Commit) -> Result<(), Error>;
     /// All events of the given aggregates of one type, each aggregate's in order.
@@ -125,8 +136,6 @@ pub(super) trait Engine: Agenda + Chained + Rebuilds {
     /// The events after a position in the order of the ledger, at most `limit`: none only at its
     /// end. A page is shorter when its bodies grow large.
     async fn events_after(&self, position: u64, limit: u32) -> Result<Vec<StoredEvent>, Error>;
-    /// The position of the last event; 0 if there is none.
-    async fn last_position(&self) -> Result<u64, Error>;
     /// Keeps everybody else from appending until the store is closed.
     async fn hold(&self) -> Result<(), Error>;
     /// Appends events of another ledger in one transaction, where they stood there, and makes the

@@ -1,4 +1,4 @@
-use std::{path::PathBuf, sync::Arc};
+use std::{cmp::Ordering, path::PathBuf, sync::Arc};
 
 use hookledger_domain::fact;
 
@@ -25,6 +25,17 @@ pub enum Error {
     /// Another process has the ledger open.
     #[error("the ledger {} is in use by another process", .0.display())]
     Locked(PathBuf),
+    /// An older version of Hookledger wrote the tables, and who asks only reads.
+    #[error(
+        "the ledger has schema version {found}, this version of Hookledger reads {known}: start the server \
+         once with it, which brings the ledger up to date"
+    )]
+    OlderSchema {
+        /// What the file says.
+        found: i64,
+        /// What this version reads.
+        known: i64,
+    },
     /// A newer version of Hookledger wrote the tables.
     #[error(
         "the ledger has schema version {found}, this version of Hookledger knows {known} at most"
@@ -41,6 +52,15 @@ impl Error {
     /// Whether trying again later may help.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Busy)
+    }
+
+    /// Fails if the tables are of another version than is known here.
+    pub(super) fn unless_present(found: i64, known: i64) -> Result<(), Self> {
+        match found.cmp(&known) {
+            Ordering::Less => Err(Self::OlderSchema { found, known }),
+            Ordering::Equal => Ok(()),
+            Ordering::Greater => Err(Self::NewerSchema { found, known }),
+        }
     }
 
     pub(crate) fn corrupt(what: impl ToString) -> Self {

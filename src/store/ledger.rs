@@ -298,7 +298,7 @@ impl Ledger {
 
     /// The position of the ledger's last event; 0 if it has none.
     pub async fn last_position(&self) -> Result<u64, Error> {
-        self.engine.last_position().await
+        self.engine.chained().last_position().await
     }
 
     /// Reads what is to be sent of a webhook, each delivery as it is.

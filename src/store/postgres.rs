@@ -65,7 +65,7 @@ pub use self::{
     cluster::{Cluster, Fresh, NodeRow, Registration},
     notices::{Notice, Notices},
 };
-use super::Error;
+use super::{Error, audit::Chained};
 use crate::{entropy, metrics::Metrics};
 
 /// The advisory lock that an append holds from the moment its positions are given out until it is
@@ -116,12 +116,7 @@ impl Postgres {
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
         let connect = connect_options(options)?;
-        let readers = PgPoolOptions::new()
-            .max_connections(options.readers)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A ping before every question would double the round trips; see `Asker`.
-            .test_before_acquire(false)
-            .connect_lazy_with(connect.clone());
+        let asker = asker(options, connect.clone());
         migrate::migrate(&connect).await?;
         let (tasks, receiver) = mpsc::channel(COMMITS_WAITING_MAX);
         let shared = Arc::new(writer::Shared::new(receiver));
@@ -136,7 +131,7 @@ impl Postgres {
         Ok(Self {
             id,
             connect,
-            asker: Asker::new(readers, ask_within),
+            asker,
             tasks,
             writers: Mutex::new(writers),
             holder: Mutex::new(None),
@@ -151,6 +146,24 @@ impl Postgres {
     pub(super) fn readers(&self) -> &PgPool {
         self.asker.pool()
     }
+}
+
+/// Opens a database for reading only. Its tables must be up to date.
+pub(super) async fn open_for_reading(options: &PostgresOptions) -> Result<Arc<dyn Chained>, Error> {
+    let connect = connect_options(options)?.options([("default_transaction_read_only", "on")]);
+    let asker = asker(options, connect);
+    migrate::must_be_present(asker.pool()).await?;
+    Ok(Arc::new(asker))
+}
+
+fn asker(options: &PostgresOptions, connect: PgConnectOptions) -> Asker {
+    let readers = PgPoolOptions::new()
+        .max_connections(options.readers)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A ping before every question would double the round trips; see `Asker`.
+        .test_before_acquire(false)
+        .connect_lazy_with(connect);
+    Asker::new(readers, options.statement_timeout + GRACE)
 }
 
 /// How sessions are opened. What the ledger rests on is set here, whatever the server's default.

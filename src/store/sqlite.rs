@@ -31,6 +31,7 @@ use sqlx::{
 };
 use tokio::sync::mpsc;
 
+pub(super) use self::audit::Readers;
 use self::{
     rebuild::Site,
     writer::{Task, Writer},

@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ),
     ("http", &["entropy", "metrics", "nodes", "store", "tenants"]),
     ("retention", &["metrics", "nodes", "store"]),
+    ("notary", &["nodes", "store"]),
     ("settings", &[]),
     ("telemetry", &["settings"]),
     (
@@ -27,6 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "http",
             "metrics",
             "nodes",
+            "notary",
             "outbound",
             "retention",
             "settings",
@@ -35,7 +37,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "vault",
         ],
     ),
-    ("cli", &["http", "server", "settings", "store", "telemetry"]),
+    (
+        "cli",
+        &["http", "notary", "server", "settings", "store", "telemetry"],
+    ),
 ];
 
 /// Paths that belong to some rooms only, with the reason.
@@ -61,6 +66,11 @@ const LIBRARIES: &[(&[&str], &[&str], &str)] = &[
         "only outbound opens connections and resolves names",
     ),
     (&["chacha20poly1305"], &["vault"], "only the vault seals"),
+    (
+        &["ring"],
+        &["notary"],
+        "only the notary signs seals and checks their signatures",
+    ),
     (
         &["actix_web", "utoipa_actix_web"],
         &["http", "server", "cli"],

@@ -1,7 +1,9 @@
 //! That a ledger which was edited behind the store's back does not add up any more, and that one which
 //! was not does.
 
-use hookledger::store::{Audit, Commit, EventFilter, SealMark, StoredEvent, Verdict};
+use std::sync::Mutex;
+
+use hookledger::store::{Audit, Commit, Error, EventFilter, SealMark, StoredEvent, Verdict};
 use hookledger_domain::tenant::{self, TenantId};
 use hookledger_projections::query::{Page, Span};
 
@@ -437,8 +439,8 @@ async fn listed(audit: &Audit, filter: &EventFilter, limit: u32) -> Vec<StoredEv
 /// What adds up by itself: whoever edits a ledger may make heads anew.
 pub(super) async fn what_adds_up_by_itself_is_found_by_a_seal<E: Engine>() {
     let (engine, store, tenants) = filled::<E>(60).await;
-    let audit = store.audit();
-    let seal = async |millis| audit.seal(at(millis), None).await.unwrap().unwrap();
+    let (audit, sealer) = (store.audit(), store.sealer());
+    let seal = async |millis| sealer.seal(at(millis), None).await.unwrap().unwrap();
     let first = seal(0).await;
     assert_eq!(seal(1).await, first, "nothing was appended since");
     let id = super::tenant("later");
@@ -526,4 +528,62 @@ pub(super) async fn what_adds_up_by_itself_is_found_by_a_seal<E: Engine>() {
     let verdict = audit.verify(Some(second.mark()), &|_, _| {}).await.unwrap();
     assert!(matches!(verdict, Verdict::Broken { .. }), "{verdict:?}");
     store.close().await;
+}
+
+/// Whoever only reads takes no lock, and sees what is appended meanwhile.
+pub(super) async fn a_ledger_is_read_beside_its_server<E: Engine>() {
+    let (engine, store, tenants) = filled::<E>(60).await;
+    let reader = engine.open_reader().await.unwrap();
+    let seen = Mutex::new(Vec::new());
+    let listener = |done, total| seen.lock().unwrap().push((done, total));
+    let verdict = reader.audit().verify(None, &listener).await.unwrap();
+    assert_eq!(verdict, verify(&store.audit()).await);
+    let last = store.ledger().last_position().await.unwrap();
+    assert_eq!(seen.into_inner().unwrap().last(), Some(&(last, last)));
+    let seal = store.sealer().seal(at(0), None).await.unwrap().unwrap();
+    assert_eq!(
+        reader.audit().last_seal().await.unwrap(),
+        Some(seal.clone())
+    );
+    let id = super::tenant("later");
+    let mut commit = Commit::new(&origin(&id), at(0));
+    let name = "Later".to_owned();
+    let fact = tenant::Event::Registered { name }.into();
+    commit.push(&id, 1, &fact).unwrap();
+    store.ledger().commit(commit).await.unwrap();
+    assert_ne!(verify(reader.audit()).await, verdict);
+    store.close().await;
+    // Also when nobody has it open any more, and once more.
+    let after = verify(reader.audit()).await;
+    reader.close().await;
+    let reader = engine.open_reader().await.unwrap();
+    assert_eq!(verify(reader.audit()).await, after);
+    let own = reader.audit().verify_tenant(&tenants[0]).await.unwrap();
+    assert!(matches!(own, Verdict::Intact { .. }), "{own:?}");
+    let held = reader.audit().verify(Some(seal.mark()), &|_, _| {}).await;
+    assert_eq!(held.unwrap(), after);
+    reader.close().await;
+}
+
+/// It has no hashes yet; the server makes them when it starts.
+pub(super) async fn an_older_ledger_is_not_read_and_not_changed<E: Engine>() {
+    let engine = E::of_version_7().await;
+    for _ in 0..2 {
+        let refused = engine.open_reader().await.err();
+        assert!(
+            matches!(refused, Some(Error::OlderSchema { found: 7, .. })),
+            "{refused:?}"
+        );
+        assert!(
+            refused
+                .unwrap()
+                .to_string()
+                .contains("start the server once")
+        );
+    }
+    reopen(&engine).await.close().await;
+    let reader = engine.open_reader().await.unwrap();
+    let verdict = verify(reader.audit()).await;
+    assert!(matches!(verdict, Verdict::Intact { .. }), "{verdict:?}");
+    reader.close().await;
 }

@@ -6,7 +6,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use hookledger::store::{APPEND_LOCK, CopyError, PostgresOptions, Registration, Side, copy};
+use hookledger::store::{
+    APPEND_LOCK, CopyError, PostgresOptions, Reader, Registration, Side, copy,
+};
 use sqlx::{PgPool, Row, postgres::PgPoolOptions};
 
 use super::{
@@ -52,6 +54,17 @@ const EVENTS: &str = "\
     END \
     ORDER BY e.position";
 
+impl Postgres {
+    fn options(&self) -> PostgresOptions {
+        PostgresOptions {
+            url: self.database.url(),
+            readers: 3,
+            writers: 2,
+            statement_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
 impl Engine for Postgres {
     const LATER: &str = "recorded_at + interval '1 microsecond'";
     const ZEROS: &str = "decode(repeat('00', 32), 'hex')";
@@ -74,13 +87,11 @@ impl Engine for Postgres {
     }
 
     async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error> {
-        let options = PostgresOptions {
-            url: self.database.url(),
-            readers: 3,
-            writers: 2,
-            statement_timeout: Duration::from_secs(10),
-        };
-        Store::open_postgres(&options, metrics).await
+        Store::open_postgres(&self.options(), metrics).await
+    }
+
+    async fn open_reader(&self) -> Result<Reader, Error> {
+        Reader::open_postgres(&self.options()).await
     }
 
     async fn events(&self) -> Vec<Stored> {
@@ -267,6 +278,11 @@ async fn a_newer_schema_is_refused_and_left_as_it_is() {
     assert_eq!(changed.await, 1);
     for _ in 0..2 {
         let refused = engine.open(Arc::default()).await.err();
+        assert!(
+            matches!(refused, Some(Error::NewerSchema { found: 1000, .. })),
+            "{refused:?}"
+        );
+        let refused = engine.open_reader().await.err();
         assert!(
             matches!(refused, Some(Error::NewerSchema { found: 1000, .. })),
             "{refused:?}"

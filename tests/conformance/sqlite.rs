@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use hookledger::store::copy;
+use hookledger::store::{Reader, copy};
 use rusqlite::{Connection, types::ValueRef};
 use tempfile::TempDir;
 
@@ -47,6 +47,10 @@ impl Engine for Sqlite {
 
     async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error> {
         Store::open_sqlite(&self.path(), metrics).await
+    }
+
+    async fn open_reader(&self) -> Result<Reader, Error> {
+        Reader::open_sqlite(&self.path()).await
     }
 
     async fn events(&self) -> Vec<Stored> {
@@ -177,6 +181,11 @@ async fn a_newer_schema_is_refused_and_left_as_it_is() {
         .expect("the file can be written");
     for _ in 0..2 {
         let refused = engine.open(Arc::default()).await.err();
+        assert!(
+            matches!(refused, Some(Error::NewerSchema { found: 1000, .. })),
+            "{refused:?}"
+        );
+        let refused = engine.open_reader().await.err();
         assert!(
             matches!(refused, Some(Error::NewerSchema { found: 1000, .. })),
             "{refused:?}"

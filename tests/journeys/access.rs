@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 64] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 73] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -126,6 +126,21 @@ const ROUTES: [(&str, &str, Who, &str, u16); 64] = [
     ),
     ("GET", "/api/events", READS, "", 200),
     ("GET", "/api/events/{message}", READS, "", 200),
+    ("GET", "/api/admin/audit", ADMIN, "", 200),
+    ("GET", "/api/admin/audit/export", ADMIN, "", 200),
+    ("GET", "/api/admin/audit/verify", ADMIN, "", 200),
+    ("GET", "/api/platform/audit", Platform, "", 200),
+    ("GET", "/api/platform/audit/export", Platform, "", 200),
+    ("GET", "/api/platform/audit/verify", Platform, "", 200),
+    (
+        "GET",
+        "/api/platform/audit?tenant=nobody",
+        Platform,
+        "",
+        404,
+    ),
+    ("POST", "/api/platform/audit/seals", Platform, "", 201),
+    ("GET", "/api/platform/audit/seals", Platform, "", 200),
     ("GET", "/api/platform/nodes", Platform, "", 200),
     ("POST", "/api/platform/keys/rotate", Platform, "", 200),
     (

@@ -18,7 +18,10 @@ const TAKE_BODIES: [(&str, &str); 10] = [
     ("POST", "/api/platform/tenants"),
     ("PATCH", "/api/platform/tenants/acme"),
 ];
-const LISTS: [&str; 8] = [
+const LISTS: [&str; 11] = [
+    "/api/admin/audit",
+    "/api/platform/audit",
+    "/api/platform/audit/seals",
     "/api/events",
     "/api/admin/webhooks",
     "/api/admin/deliveries",

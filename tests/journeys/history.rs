@@ -193,6 +193,7 @@ async fn a_history_tells_everything_that_happened() {
             "client",
             "event_type",
             "event_version",
+            "hash",
             "payload",
             "position",
             "recorded_at",

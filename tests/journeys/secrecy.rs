@@ -86,6 +86,8 @@ async fn secrets_are_sealed_and_tokens_hashed() {
         "/api/admin/webhooks".to_owned(),
         webhook.path(),
         format!("{}/history", webhook.path()),
+        "/api/admin/audit?limit=200&include=origin".to_owned(),
+        "/api/admin/audit/export".to_owned(),
         format!(
             "/api/admin/deliveries/{}/explain",
             delivery["id"].as_str().unwrap()

@@ -145,9 +145,9 @@ async fn tokens_survive_a_restart() {
     tenant.api.get("/api/admin/webhooks").await.expect(200);
 }
 
-const JWT_SECRET: &str = "a-secret-of-the-identity-provider-0123456789";
+pub(super) const JWT_SECRET: &str = "a-secret-of-the-identity-provider-0123456789";
 
-fn jwt(claims: &Value, key: &str) -> String {
+pub(super) fn jwt(claims: &Value, key: &str) -> String {
     jsonwebtoken::encode(
         &Header::default(),
         claims,

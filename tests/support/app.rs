@@ -294,7 +294,10 @@ impl App {
 
     async fn open_file(&self) -> SqliteConnection {
         let file = self.data_dir().join("hookledger.db");
-        let options = SqliteConnectOptions::new().filename(file);
+        // Whoever edits a ledger does not ask whether rows refer to each other.
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .foreign_keys(false);
         options.connect().await.unwrap()
     }
 

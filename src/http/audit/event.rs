@@ -44,6 +44,12 @@ pub(in crate::http) struct EventView {
     request_id: Option<String>,
     /// What happened, as it was written; `[hidden]` stands for what is secret.
     payload: Value,
+    /// What chains it to the events before it, hexadecimal.
+    #[schema(
+        pattern = "^[0-9a-f]{64}$",
+        example = "0d103094993a21ddc14d820354fa39ed3e5d018bd93b3fa85a0f7c52371f3f1e"
+    )]
+    hash: String,
 }
 
 /// Somebody who acted.
@@ -87,6 +93,7 @@ impl EventView {
             recorded_at: rfc3339(event.recorded_at),
             actor: ActorView::from(&origin.actor),
             request_id: origin.request_id.as_deref().map(str::to_owned),
+            hash: event.hash.to_string(),
         })
     }
 }

@@ -1,13 +1,13 @@
 //! Seals: what the whole ledger was at a position, each bound to the one before it. Whoever keeps a copy of
 //! one elsewhere can show later that nothing up to there was changed, whoever has the database.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use sha2::{Digest, Sha256};
 
 use super::{Audit, LedgerHead};
-use crate::store::{Error, Hash, chain::micros};
+use crate::store::{Error, Hash, chain::micros, engine::Engine};
 
 /// What a seal's digest begins with.
 const TAG: &[u8] = b"hookledger seal 1";
@@ -77,6 +77,13 @@ impl FromStr for SealMark {
     }
 }
 
+impl SealMark {
+    /// The bytes that are signed.
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        [TAG, self.hash.as_bytes()].concat()
+    }
+}
+
 /// Signs seals.
 pub trait Signer: Send + Sync {
     /// The signature of these bytes.
@@ -91,11 +98,6 @@ impl Seal {
             position: self.head.position,
             hash: self.hash,
         }
-    }
-
-    /// The bytes that are signed.
-    pub fn signed_bytes(&self) -> Vec<u8> {
-        [TAG, self.hash.as_bytes()].concat()
     }
 
     fn new(before: Option<&Self>, head: LedgerHead, sealed_at: DateTime<Utc>) -> Self {
@@ -136,6 +138,27 @@ impl Audit {
         self.engine.seals().await
     }
 
+    /// The last one, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the database cannot be asked.
+    pub async fn last_seal(&self) -> Result<Option<Seal>, Error> {
+        self.engine.last_seal().await
+    }
+}
+
+/// Seals the ledger. Cheap to clone.
+#[derive(Clone)]
+pub struct Sealer {
+    audit: Audit,
+    engine: Arc<dyn Engine>,
+}
+
+impl Sealer {
+    pub(in crate::store) fn new(audit: Audit, engine: Arc<dyn Engine>) -> Self {
+        Self { audit, engine }
+    }
+
     /// Seals the ledger as it is now, and gives the seal: the last one if nothing was appended since; none
     /// if there is nothing at all.
     ///
@@ -147,14 +170,14 @@ impl Audit {
         signer: Option<&dyn Signer>,
     ) -> Result<Option<Seal>, Error> {
         for _ in 0..TRIES_MAX {
-            let before = self.engine.last_seal().await?;
-            let head = LedgerHead::of(&self.engine.heads().await?);
+            let before = self.audit.last_seal().await?;
+            let head = LedgerHead::of(&self.audit.engine.heads().await?);
             let covered = before.as_ref().map_or(0, |seal| seal.head.position);
             if head.position <= covered {
                 return Ok(before);
             }
             let mut seal = Seal::new(before.as_ref(), head, now.trunc_subsecs(3));
-            seal.signature = signer.map(|signer| signer.sign(&seal.signed_bytes()));
+            seal.signature = signer.map(|signer| signer.sign(&seal.mark().signed_bytes()));
             match self.engine.insert_seal(&seal).await {
                 Ok(()) => return Ok(Some(seal)),
                 // Another process made the one with this number.

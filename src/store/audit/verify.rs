@@ -307,8 +307,12 @@ impl Walk {
             } else if LedgerHead::of(&self.heads) == seal.head {
                 self.marks.insert(seal.mark());
             } else {
-                self.note_break(covered, seal.head.position + 1, reason.clone());
-                self.note(seal.head.position, reason);
+                match self.gap(covered, seal.head.position + 1) {
+                    Some(missing) => self.note(missing, Reason::Missing),
+                    // All adds up by itself, so hashes were made anew: nothing since the seal before is proved.
+                    None if self.bad.is_none() => self.note(covered + 1, reason),
+                    None => {}
+                }
             }
             self.last_seal = Some(seal);
         }
@@ -361,13 +365,17 @@ impl Walk {
             }
             return self.note(position, reason);
         }
-        let next = self.gaps.partition_point(|(_, end)| *end <= after + 1);
-        match self.gaps.get(next) {
-            Some((first, _)) if *first < position => {
-                self.note((*first).max(after + 1), Reason::Missing);
-            }
-            _ => self.note(position, reason),
+        match self.gap(after, position) {
+            Some(missing) => self.note(missing, Reason::Missing),
+            None => self.note(position, reason),
         }
+    }
+
+    /// The first position without an event after one and before another.
+    fn gap(&self, after: u64, before: u64) -> Option<u64> {
+        let next = self.gaps.partition_point(|(_, end)| *end <= after + 1);
+        let (first, _) = self.gaps.get(next)?;
+        (*first < before).then(|| (*first).max(after + 1))
     }
 
     fn note(&mut self, position: u64, reason: Reason) {

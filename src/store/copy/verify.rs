@@ -44,7 +44,8 @@ pub async fn verify(
         rows_expected: 0,
     };
     comparison.ledgers(&*source.engine, &*target.engine).await?;
-    let heads = tokio::join!(source.engine.heads(), target.engine.heads());
+    let (here, there) = (source.engine.chained(), target.engine.chained());
+    let heads = tokio::join!(here.heads(), there.heads());
     let (ours, theirs) = both(heads.0, heads.1)?;
     compare::heads(&ours, &theirs)?;
     comparison.views().await?;
@@ -104,7 +105,7 @@ impl Comparison<'_> {
     }
 
     async fn ledgers(&mut self, source: &dyn Engine, target: &dyn Engine) -> Result<(), CopyError> {
-        let total = source.last_position().await;
+        let total = source.chained().last_position().await;
         let total = total.map_err(CopyError::at(Side::Source))?;
         let mut source = Reader::new(source, Side::Source);
         let mut target = Reader::new(target, Side::Target);

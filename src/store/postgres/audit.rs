@@ -1,6 +1,6 @@
 //! How events are chained, read and told apart.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -9,13 +9,17 @@ use sqlx::{QueryBuilder, Row, postgres::PgRow};
 
 use super::{
     Postgres,
-    ask::Value::{Bytes, Number, OptionalBytes, Text, Time},
+    ask::{
+        Asker,
+        Value::{Bytes, Number, OptionalBytes, Text, Time},
+    },
     rows,
 };
 use crate::store::{
     Error, Hash, Head,
     audit::{Chained, EventFilter, Found, LedgerHead, Link, RawEvent, Seal, Stretch},
     chain::Content,
+    engine::Audited,
 };
 
 /// So many events are checked at a time, and so many positions looked through.
@@ -24,7 +28,7 @@ const PAGE: i64 = 1000;
 type Query = QueryBuilder<'static, sqlx::Postgres>;
 
 #[async_trait]
-impl Chained for Postgres {
+impl Chained for Asker {
     async fn find_events(
         &self,
         filter: &EventFilter,
@@ -55,7 +59,6 @@ impl Chained for Postgres {
             return Ok(Found { events, down_to });
         }
         let reach = self
-            .asker()
             .built(|| reach(filter, stretch, events_max.into()))
             .await?;
         let Some(row) = reach.first() else {
@@ -84,20 +87,19 @@ impl Chained for Postgres {
 
     async fn heads(&self) -> Result<BTreeMap<String, Head>, Error> {
         let read = |row: &PgRow| Ok((row.try_get("tenant_id")?, head(row)?));
-        let found = self.asker().list(sql!("select_heads"), &[], read).await?;
+        let found = self.list(sql!("select_heads"), &[], read).await?;
         Ok(found.into_iter().collect())
     }
 
     async fn head(&self, tenant: &TenantId) -> Result<Option<Head>, Error> {
         let values = [Text(tenant.as_str())];
-        self.asker().one(sql!("select_head"), &values, head).await
+        self.one(sql!("select_head"), &values, head).await
     }
 
     async fn links(&self, tenant: Option<&TenantId>, after: i64) -> Result<Vec<Link>, Error> {
         if let Some(tenant) = tenant {
             let values = [Text(tenant.as_str()), Number(after), Number(PAGE)];
             return self
-                .asker()
                 .list(sql!("select_links_of_tenant"), &values, link)
                 .await;
         }
@@ -112,11 +114,34 @@ impl Chained for Postgres {
     }
 
     async fn seals(&self) -> Result<Vec<Seal>, Error> {
-        self.asker().list(sql!("select_seals"), &[], seal).await
+        self.list(sql!("select_seals"), &[], seal).await
     }
 
     async fn last_seal(&self) -> Result<Option<Seal>, Error> {
-        self.asker().one(sql!("select_last_seal"), &[], seal).await
+        self.one(sql!("select_last_seal"), &[], seal).await
+    }
+
+    async fn positions(&self, after: u64) -> Result<Vec<u64>, Error> {
+        let read = |row: &PgRow| rows::number(row, "position");
+        let values = [Number(after.cast_signed()), Number(PAGE)];
+        self.list(sql!("select_positions"), &values, read).await
+    }
+
+    async fn last_position(&self) -> Result<u64, Error> {
+        let read = |row: &PgRow| rows::number(row, "position");
+        let found = self.one(sql!("select_last_position"), &[], read);
+        Ok(found.await?.unwrap_or(0))
+    }
+
+    async fn close(&self) {
+        self.pool().close().await;
+    }
+}
+
+#[async_trait]
+impl Audited for Postgres {
+    fn chained(&self) -> Arc<dyn Chained> {
+        Arc::new(self.asker.clone())
     }
 
     async fn insert_seal(&self, seal: &Seal) -> Result<(), Error> {
@@ -136,17 +161,16 @@ impl Chained for Postgres {
         }
         Ok(())
     }
-
-    async fn positions(&self, after: u64) -> Result<Vec<u64>, Error> {
-        let read = |row: &PgRow| rows::number(row, "position");
-        let values = [Number(after.cast_signed()), Number(PAGE)];
-        self.asker()
-            .list(sql!("select_positions"), &values, read)
-            .await
-    }
 }
 
-impl Postgres {
+impl Asker {
+    pub(super) async fn next_position(&self, after: i64) -> Result<Option<i64>, Error> {
+        let read = |row: &PgRow| Ok(row.try_get("position")?);
+        let values = [Number(after)];
+        let found = self.one(sql!("find_next_position"), &values, read);
+        Ok(found.await?.flatten())
+    }
+
     async fn find_in(
         &self,
         filter: &EventFilter,
@@ -155,7 +179,6 @@ impl Postgres {
         events_max: u64,
     ) -> Result<Vec<crate::store::StoredEvent>, Error> {
         let found = self
-            .asker()
             .built(|| list(filter, stretch, limit, events_max))
             .await?;
         found.iter().map(rows::stored).collect()
@@ -167,14 +190,12 @@ impl Postgres {
             Ok((rows::number(row, "position")?, recorded_at))
         };
         let values = [Number(position), Number(PAGE)];
-        self.asker()
-            .one(sql!("select_time_at"), &values, read)
-            .await
+        self.one(sql!("select_time_at"), &values, read).await
     }
 
     async fn links_in(&self, after: i64) -> Result<Vec<Link>, Error> {
         let values = [Number(after), Number(PAGE)];
-        self.asker().list(sql!("select_links"), &values, link).await
+        self.list(sql!("select_links"), &values, link).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! Brings the tables up to date, one numbered step after the other.
 
-use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection, PgPool, postgres::PgConnectOptions};
 
 use super::{ACQUIRE_TIMEOUT, MIGRATION_LOCK, chaining, rebuild};
 use crate::store::Error;
@@ -60,6 +60,20 @@ pub(super) async fn migrate(options: &PgConnectOptions) -> Result<(), Error> {
     rebuild::clear(&mut connection).await?;
     connection.close().await?;
     Ok(())
+}
+
+/// Fails unless all steps were taken, and no further ones. Changes nothing.
+pub(super) async fn must_be_present(pool: &PgPool) -> Result<(), Error> {
+    let has_table: bool = sqlx::query_scalar(sql!("has_schema_version"))
+        .fetch_one(pool)
+        .await?;
+    let mut found = None;
+    if has_table {
+        found = sqlx::query_scalar(sql!("schema_version"))
+            .fetch_optional(pool)
+            .await?;
+    }
+    Error::unless_present(found.unwrap_or(0), MIGRATIONS.len() as i64)
 }
 
 /// How many steps were taken.

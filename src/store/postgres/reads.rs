@@ -159,10 +159,6 @@ impl Engine for Postgres {
         self.read_after(position, limit).await
     }
 
-    async fn last_position(&self) -> Result<u64, Error> {
-        self.read_last_position().await
-    }
-
     async fn hold(&self) -> Result<(), Error> {
         self.hold_appends().await
     }

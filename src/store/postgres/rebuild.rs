@@ -20,6 +20,7 @@ use super::{
 };
 use crate::store::{
     Commit, Error, StoredEvent,
+    audit::Chained as _,
     rebuild::{RebuildProgress, RebuildStage, Rebuilds, RebuiltView, Watch},
 };
 
@@ -140,7 +141,7 @@ impl<'a> Site<'a> {
     /// Adds events until few are missing.
     async fn come_near(&mut self) -> Result<(), Error> {
         for _ in 0..CATCH_UPS_MAX {
-            let end = self.engine.read_last_position().await?.cast_signed();
+            let end = self.engine.asker().last_position().await?.cast_signed();
             if end - self.position <= NEAR {
                 return Ok(());
             }
@@ -168,7 +169,7 @@ impl<'a> Site<'a> {
             .list(sql!("find_events"), &values, rows::stored)
             .await?;
         if page.is_empty() {
-            after = match self.engine.next_position(after).await? {
+            after = match self.engine.asker().next_position(after).await? {
                 Some(next) => next - 1,
                 None => end,
             };

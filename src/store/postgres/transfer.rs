@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookledger_domain::tenant::TenantId;
-use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
+use sqlx::{Connection, PgConnection};
 
 use super::{
     APPEND_LOCK, Postgres,
@@ -32,7 +32,7 @@ impl Postgres {
             return Ok(found);
         }
         // Positions are left out where appends failed, maybe a whole stretch of them.
-        match self.next_position(position.cast_signed()).await? {
+        match self.asker.next_position(position.cast_signed()).await? {
             Some(next) => self.read_stretch(next - 1, limit).await,
             None => Ok(Vec::new()),
         }
@@ -66,19 +66,6 @@ impl Postgres {
         self.asker
             .list(sql!("select_stream"), &values, rows::stored)
             .await
-    }
-
-    pub(super) async fn next_position(&self, after: i64) -> Result<Option<i64>, Error> {
-        let read = |row: &PgRow| Ok(row.try_get("position")?);
-        let values = [Number(after)];
-        let found = self.asker.one(sql!("find_next_position"), &values, read);
-        Ok(found.await?.flatten())
-    }
-
-    pub(super) async fn read_last_position(&self) -> Result<u64, Error> {
-        let read = |row: &PgRow| Ok(row.try_get::<i64, _>("position")?.cast_unsigned());
-        let found = self.asker.one(sql!("select_last_position"), &[], read);
-        Ok(found.await?.unwrap_or(0))
     }
 
     /// Takes the lock of appends for a whole session: what others append waits, and fails when the

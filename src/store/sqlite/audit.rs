@@ -1,20 +1,21 @@
 //! How events are chained, read and told apart.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use hookledger_domain::tenant::TenantId;
 use sha2::{Digest, Sha256};
-use sqlx::{QueryBuilder, Row, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row, SqlitePool, sqlite::SqliteRow};
 use tokio::sync::oneshot;
 
-use super::{Sqlite, rows, writer::Task};
+use super::{Sqlite, migrate, open_readers, rows, writer::Task};
 use crate::store::{
     Error, Hash, Head,
     audit::{Chained, EventFilter, Found, LedgerHead, Link, RawEvent, Seal, Stretch},
     chain::Content,
+    engine::Audited,
     views::PAGE_BODY_BYTES_MAX,
 };
 
@@ -30,7 +31,7 @@ const PAGE: i64 = 1000;
 type Query = QueryBuilder<'static, sqlx::Sqlite>;
 
 #[async_trait]
-impl Chained for Sqlite {
+impl Chained for Readers {
     async fn find_events(
         &self,
         filter: &EventFilter,
@@ -119,12 +120,6 @@ impl Chained for Sqlite {
         row.as_ref().map(seal).transpose()
     }
 
-    async fn insert_seal(&self, seal: &Seal) -> Result<(), Error> {
-        let (reply, answer) = oneshot::channel();
-        let seal = seal.clone();
-        self.ask(Task::Seal { seal, reply }, answer).await
-    }
-
     async fn positions(&self, after: u64) -> Result<Vec<u64>, Error> {
         let found = sqlx::query(sql!("select_positions"))
             .bind(after.cast_signed())
@@ -135,6 +130,51 @@ impl Chained for Sqlite {
             .iter()
             .map(|row| rows::number(row, "position"))
             .collect()
+    }
+
+    async fn last_position(&self) -> Result<u64, Error> {
+        let row = sqlx::query(sql!("select_last_position"))
+            .fetch_one(self.readers())
+            .await?;
+        rows::number(&row, "position")
+    }
+
+    async fn close(&self) {
+        self.readers().close().await;
+    }
+}
+
+#[async_trait]
+impl Audited for Sqlite {
+    fn chained(&self) -> Arc<dyn Chained> {
+        Arc::new(Readers(self.readers.clone()))
+    }
+
+    async fn insert_seal(&self, seal: &Seal) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        let seal = seal.clone();
+        self.ask(Task::Seal { seal, reply }, answer).await
+    }
+}
+
+/// What reads a file, also one that another process has open.
+pub(in crate::store) struct Readers(SqlitePool);
+
+impl Readers {
+    /// Opens a file for reading only. Its tables must be up to date.
+    pub(in crate::store) async fn open(path: &Path) -> Result<Self, Error> {
+        let pool = open_readers(path)
+            .await
+            .map_err(|error| Error::unavailable(format!("{}: {error}", path.display())))?;
+        let found: i64 = sqlx::query_scalar(sql!("schema_version"))
+            .fetch_one(&pool)
+            .await?;
+        migrate::must_be_present(found)?;
+        Ok(Self(pool))
+    }
+
+    fn readers(&self) -> &SqlitePool {
+        &self.0
     }
 }
 

@@ -42,6 +42,11 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), Error> {
     Ok(())
 }
 
+/// Fails unless all steps were taken, and no further ones.
+pub(super) fn must_be_present(found: i64) -> Result<(), Error> {
+    Error::unless_present(found, MIGRATIONS.len() as i64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -173,10 +173,6 @@ impl Engine for Sqlite {
         self.read_after(position, limit).await
     }
 
-    async fn last_position(&self) -> Result<u64, Error> {
-        self.read_last_position().await
-    }
-
     async fn hold(&self) -> Result<(), Error> {
         // The lock on the file does that already.
         Ok(())

@@ -2,7 +2,6 @@
 
 use futures_util::TryStreamExt;
 use hookledger_domain::tenant::TenantId;
-use sqlx::Row;
 use tokio::sync::oneshot;
 
 use super::{Sqlite, rows, writer::Task};
@@ -10,7 +9,6 @@ use crate::store::{Error, StoredEvent, views::PAGE_BODY_BYTES_MAX};
 
 const EVENTS_AFTER: &str = include_str!("../sql/sqlite/select_events_after.sql");
 const STREAM: &str = include_str!("../sql/sqlite/select_stream.sql");
-const LAST_POSITION: &str = include_str!("../sql/sqlite/select_last_position.sql");
 
 impl Sqlite {
     pub(super) async fn read_after(
@@ -50,11 +48,6 @@ impl Sqlite {
             .fetch_all(self.readers())
             .await?;
         found.iter().map(rows::stored).collect()
-    }
-
-    pub(super) async fn read_last_position(&self) -> Result<u64, Error> {
-        let row = sqlx::query(LAST_POSITION).fetch_one(self.readers()).await?;
-        Ok(row.try_get::<i64, _>("position")?.cast_unsigned())
     }
 
     pub(super) async fn append_stored(&self, events: Vec<StoredEvent>) -> Result<(), Error> {

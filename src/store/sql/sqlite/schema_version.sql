@@ -1,0 +1,2 @@
+-- How many migrations were taken.
+PRAGMA user_version
