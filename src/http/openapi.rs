@@ -136,10 +136,6 @@ answers! {
         403 => "The token does not allow it (`missing_permission`, `wrong_tenant`), or `tenant_suspended`.",
         409 => "`idempotency_key_reused`: the key was used for another message.",
     }
-    /// Of the route that rebuilds views, beside the others.
-    Rebuilding {
-        409 => "`rebuild_running`: views are being rebuilt already.",
-    }
     /// Of routes that count attempts, beside [`OfTenant`].
     Counting {
         400 => "A parameter is wrong: `invalid_parameter`; there are more attempts than are counted at once: `too_many_attempts`; or the platform token came without tenant: `missing_tenant`.",

@@ -18,7 +18,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use super::{
     call::Call,
     fields::{self, Body, Errors, Fields},
-    openapi::{Denied, OfPlatform, Rebuilding, WithBody},
+    openapi::{Commanded, Denied, OfPlatform, WithBody},
     problem::Problem,
 };
 use crate::store::{Error, Rebuild, RebuildProgress, RebuiltView};
@@ -166,7 +166,7 @@ impl From<RebuildProgress> for Line {
     tag = "Platform",
     request_body = Option<Order>,
     responses(
-        Denied, OfPlatform, WithBody, Rebuilding,
+        Denied, OfPlatform, WithBody, Commanded,
         (status = 200, description = "It has begun.", body = Line, content_type = "application/x-ndjson"),
     )
 )]
