@@ -349,3 +349,185 @@ async fn an_export_that_fails_is_broken_off() {
     let answer = tenant.api.get(&filtered).await;
     assert_eq!(answer.status, 500, "{}", answer.text());
 }
+
+/// Everything that can be changed through the API, in an order in which all of it works.
+const CHANGES: [(&str, &str, &str, &str); 19] = [
+    (
+        "POST",
+        "/api/admin/webhooks",
+        r#"{"name":"New","url":"{url}","events":["*"]}"#,
+        "registered",
+    ),
+    (
+        "PATCH",
+        "/api/admin/webhooks/{webhook}",
+        r#"{"name":"Other"}"#,
+        "changed",
+    ),
+    (
+        "PUT",
+        "/api/admin/webhooks/{webhook}",
+        r#"{"name":"Put","url":"{url}","events":["*"]}"#,
+        "changed",
+    ),
+    (
+        "PATCH",
+        "/api/admin/webhooks/{webhook}",
+        r#"{"is_active":false}"#,
+        "deactivated",
+    ),
+    (
+        "PATCH",
+        "/api/admin/webhooks/{webhook}",
+        r#"{"is_active":true}"#,
+        "activated",
+    ),
+    (
+        "POST",
+        "/api/admin/webhooks/{webhook}/secret/rotate",
+        "{}",
+        "secret_rotated",
+    ),
+    (
+        "POST",
+        "/api/admin/webhooks/{webhook}/test",
+        "{}",
+        "accepted",
+    ),
+    (
+        "POST",
+        "/api/admin/deliveries/{delivery}/redeliver",
+        "",
+        "attempt_requested",
+    ),
+    (
+        "POST",
+        "/api/admin/webhooks/{webhook}/recover",
+        r#"{"from":"2020-01-01T00:00:00Z","status":"any"}"#,
+        "started",
+    ),
+    (
+        "POST",
+        "/api/admin/tokens",
+        r#"{"name":"x","role":"viewer"}"#,
+        "token_issued",
+    ),
+    ("DELETE", "/api/admin/tokens/{token}", "", "token_revoked"),
+    (
+        "POST",
+        "/api/events",
+        r#"{"event":"ticket.created","data":{}}"#,
+        "accepted",
+    ),
+    (
+        "DELETE",
+        "/api/admin/logs/{attempt}/body",
+        "",
+        "response_body_erased",
+    ),
+    ("DELETE", "/api/admin/webhooks/{webhook}", "", "deleted"),
+    (
+        "POST",
+        "/api/platform/tenants",
+        r#"{"id":"{new}","name":"New"}"#,
+        "registered",
+    ),
+    (
+        "PATCH",
+        "/api/platform/tenants/acme",
+        r#"{"name":"{new}"}"#,
+        "renamed",
+    ),
+    (
+        "POST",
+        "/api/platform/tenants/acme/tokens",
+        r#"{"name":"x","role":"viewer"}"#,
+        "token_issued",
+    ),
+    (
+        "PUT",
+        "/api/platform/topics/order.{new}",
+        r#"{"description":"x"}"#,
+        "defined",
+    ),
+    ("DELETE", "/api/platform/topics/order.{new}", "", "removed"),
+];
+
+/// Whoever changes something stands beside what it led to, whatever it is.
+#[tokio::test]
+async fn every_change_has_its_actor_and_its_request() {
+    let settings = [("JWT_HS256_SECRET", JWT_SECRET)];
+    let (app, receiver) = (App::with(&settings).await, Receiver::start().await);
+    let tenant = app.tenant("acme").await;
+    let claims = json!({"sub": "u-17", "name": "Ann", "tenant_id": "acme", "role": "admin",
+        "exp": chrono::Utc::now().timestamp() + 600});
+    let user = app.anonymous().with_token(&jwt(&claims, JWT_SECRET));
+    let platform = tenant.platform.for_tenant("acme");
+    for (api, kind) in [
+        (&platform, "platform"),
+        (&tenant.api, "token"),
+        (&user, "user"),
+    ] {
+        let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
+        let message = tenant.publish("ticket.created", json!({})).await;
+        let of_webhook = format!("webhook_id={}&message_id={message}", webhook.id);
+        let attempt = eventually("an attempt", async || tenant.logs(&of_webhook).await.pop()).await;
+        let issued = json!({"name": "y", "role": "viewer"});
+        let issued = tenant
+            .api
+            .post("/api/admin/tokens", issued)
+            .await
+            .expect(201);
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let names = [
+            ("{webhook}", webhook.id.clone()),
+            ("{delivery}", text(&attempt["delivery_id"])),
+            ("{attempt}", text(&attempt["id"])),
+            ("{token}", text(&issued["id"])),
+            ("{url}", receiver.url("/hooks")),
+            ("{new}", kind.to_owned()),
+        ];
+        let filled = |text: &str| {
+            names.iter().fold(text.to_owned(), |text, (name, value)| {
+                text.replace(name, value)
+            })
+        };
+        for (number, (method, path, body, event_type)) in CHANGES.iter().enumerate() {
+            if path.starts_with("/api/platform/") && kind != "platform" {
+                continue;
+            }
+            let (path, body, id) = (filled(path), filled(body), format!("req-{kind}-{number}"));
+            let headers = [
+                ("X-Request-Id", id.as_str()),
+                ("Content-Type", "application/json"),
+            ];
+            let (headers, body) = match body.as_str() {
+                "" => (&headers[..1], None),
+                body => (&headers[..], Some(body.as_bytes())),
+            };
+            let answer = api.send(method, &path, headers, body).await;
+            assert!(
+                answer.status < 300,
+                "{id} {method} {path}: {}",
+                answer.text()
+            );
+            let listed = tenant
+                .platform
+                .walk(&format!("{PLATFORM}?include=origin"), 200)
+                .await;
+            let led_to: Vec<&Value> = listed
+                .iter()
+                .filter(|event| event["request_id"] == *id)
+                .collect();
+            let types: Vec<&Value> = led_to.iter().map(|event| &event["event_type"]).collect();
+            assert!(
+                types.contains(&&json!(event_type)),
+                "{method} {path}: {types:?}"
+            );
+            for event in led_to {
+                assert_eq!(event["actor"]["kind"], kind, "{event}");
+                assert_eq!(event["client"], "127.0.0.1", "{event}");
+            }
+        }
+    }
+}

@@ -186,3 +186,35 @@ async fn seals_are_signed_and_others_can_check_it() {
         "{said}"
     );
 }
+
+/// A signature that is not there proves nothing.
+#[tokio::test]
+async fn a_seal_without_a_signature_is_told() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        return not_tried("openssl");
+    }
+    let directory = TempDir::new().unwrap();
+    let (private, public) = new_keys(directory.path(), "seals");
+    let mut app = App::start().await;
+    let tenant = app.tenant("acme").await;
+    let unsigned = first_seal(&app).await["seal"].as_str().unwrap().to_owned();
+    let key = ["audit", "verify", "--public-key", public.to_str().unwrap()];
+    let refused = |output: std::process::Output, with: &str| {
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(with), "{said}");
+    };
+    refused(app.run(&key).await, "no seal is signed");
+    app.terminate();
+    assert!(app.ended().await.success());
+    app.set("SEAL_KEY_FILE", private.to_str().unwrap());
+    app.restart().await;
+    tenant.publish("ticket.created", json!({})).await;
+    app.platform()
+        .send("POST", SEALS, &[], None)
+        .await
+        .expect(201);
+    assert!(app.run(&key).await.status.success());
+    let asked = [&key[..], &["--seal", &unsigned]].concat();
+    refused(app.run(&asked).await, "seal 1 is not signed");
+}
