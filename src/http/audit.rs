@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use hookledger_domain::tenant::TenantId;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::task::AbortOnDropHandle;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{call::Call, problem::Problem, query::Query};
-use crate::store::{Audit, Sealer, Signer};
+use crate::store::{Audit, SealMark, Sealer, Signer, Verdict};
 
 pub(super) mod event;
 mod events;
@@ -44,9 +48,12 @@ pub(super) struct Desk {
     signer: Option<Arc<dyn Signer>>,
     verifications: Arc<Semaphore>,
     exports: Arc<Semaphore>,
+    /// Whose threads verify: it would keep others waiting on the thread of whoever asks.
+    runtime: Handle,
 }
 
 impl Desk {
+    /// Must be called within the runtime that is to verify.
     pub(super) fn new(audit: Audit, sealer: Sealer, signer: Option<Arc<dyn Signer>>) -> Self {
         Self {
             audit,
@@ -54,7 +61,26 @@ impl Desk {
             signer,
             verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            runtime: Handle::current(),
         }
+    }
+
+    /// Verifies a tenant's events, or all of them. Fails with 429 while too many do.
+    async fn verify(
+        &self,
+        tenant: Option<TenantId>,
+        mark: Option<SealMark>,
+    ) -> Result<Verdict, Problem> {
+        let _permit = self.begin_verification()?;
+        let audit = self.audit.clone();
+        let work = async move {
+            match tenant {
+                Some(tenant) => audit.verify_tenant(&tenant).await,
+                None => audit.verify(mark, &|_, _| {}).await,
+            }
+        };
+        let ended = AbortOnDropHandle::new(self.runtime.spawn(work)).await;
+        Ok(ended.map_err(|_| Problem::internal())??)
     }
 
     /// The right to verify, for as long as it is held. Fails with 429.

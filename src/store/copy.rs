@@ -137,8 +137,24 @@ pub async fn copy(
         batch = next.map_err(&at_source)?;
         tell(last);
     }
+    copy_seals(from, to).await?;
     to.finish_import().await.map_err(&at_target)?;
     Ok(copied)
+}
+
+/// Those that the target does not have yet.
+async fn copy_seals(from: &dyn Engine, to: &dyn Engine) -> Result<(), CopyError> {
+    let seals = from.chained().seals().await;
+    let last = to.chained().last_seal().await;
+    let last = last.map_err(CopyError::at(Side::Target))?;
+    let last = last.map_or(0, |seal| seal.number);
+    for seal in seals.map_err(CopyError::at(Side::Source))? {
+        if seal.number > last {
+            let written = to.insert_seal(&seal).await;
+            written.map_err(CopyError::at(Side::Target))?;
+        }
+    }
+    Ok(())
 }
 
 /// Keeps everybody else from appending to either store.

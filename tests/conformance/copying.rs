@@ -276,7 +276,7 @@ async fn a_target_with_other_events_is_refused_from<A: Engine, B: Engine>() {
 }
 
 /// Whatever is changed in the copy, and how it is named.
-const CHANGES: [(&str, &str); 15] = [
+const CHANGES: [(&str, &str); 16] = [
     (
         "UPDATE events SET metadata = '{}' WHERE position = 3",
         "the metadata of the event at position 3 ",
@@ -285,6 +285,7 @@ const CHANGES: [(&str, &str); 15] = [
         "DELETE FROM bodies WHERE text LIKE '%77%'",
         "the body of the event at position ",
     ),
+    ("DELETE FROM seals", "seal 1 is another"),
     (
         "UPDATE heads SET events = events + 1 WHERE tenant_id = 'acme'",
         "the head of tenant acme is another",

@@ -99,9 +99,7 @@ impl From<Verdict> for VerdictView {
 pub(super) async fn verify_audit(call: Call) -> Result<HttpResponse, Problem> {
     let caller = call.caller(Permission::AuditRead).await?;
     call.no_query()?;
-    let desk = &call.api().desk;
-    let _permit = desk.begin_verification()?;
-    let verdict = desk.audit.verify_tenant(&caller.tenant).await?;
+    let verdict = call.api().desk.verify(Some(caller.tenant), None).await?;
     Ok(HttpResponse::Ok().json(VerdictView::from(verdict)))
 }
 
@@ -129,11 +127,6 @@ pub(super) async fn verify_platform_audit(call: Call) -> Result<HttpResponse, Pr
         ));
     }
     let tenant = asked_tenant(&call, &query).await?;
-    let desk = &call.api().desk;
-    let _permit = desk.begin_verification()?;
-    let verdict = match tenant {
-        Some(tenant) => desk.audit.verify_tenant(&tenant).await?,
-        None => desk.audit.verify(mark, &|_, _| {}).await?,
-    };
+    let verdict = call.api().desk.verify(tenant, mark).await?;
     Ok(HttpResponse::Ok().json(VerdictView::from(verdict)))
 }

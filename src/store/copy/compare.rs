@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Display};
 
 use super::Side;
-use crate::store::{Head, StoredEvent};
+use crate::store::{Head, Seal, StoredEvent};
 
 /// The first thing that is not the same on both sides.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +106,17 @@ pub(super) fn heads(
                 "" => "the head of what belongs to no tenant".to_owned(),
                 tenant => format!("the head of tenant {tenant}"),
             },
+        }),
+    }
+}
+
+/// Compares the seals of both ledgers.
+pub(super) fn seals(source: &[Seal], target: &[Seal]) -> Result<(), Difference> {
+    let is_other = |place: &usize| source.get(*place) != target.get(*place);
+    match (0..source.len().max(target.len())).find(is_other) {
+        None => Ok(()),
+        Some(place) => Err(Difference::Other {
+            what: format!("seal {}", place + 1),
         }),
     }
 }

@@ -48,6 +48,9 @@ pub async fn verify(
     let heads = tokio::join!(here.heads(), there.heads());
     let (ours, theirs) = both(heads.0, heads.1)?;
     compare::heads(&ours, &theirs)?;
+    let seals = tokio::join!(here.seals(), there.seals());
+    let (ours, theirs) = both(seals.0, seals.1)?;
+    compare::seals(&ours, &theirs)?;
     comparison.views().await?;
     Ok(comparison.found)
 }
