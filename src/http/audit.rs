@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use hookledger_domain::tenant::TenantId;
-use tokio::{
-    runtime::Handle,
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa_actix_web::service_config::ServiceConfig;
 
+use self::turns::{Turn, Turns};
 use super::{call::Call, problem::Problem, query::Query};
 use crate::store::{Audit, SealMark, Sealer, Signer, Verdict};
 
@@ -18,12 +16,17 @@ mod events;
 mod export;
 mod filter;
 mod seals;
+mod turns;
 mod verify;
 
 /// So many verifications may run at a time in a process: each reads a part of the ledger or all of it.
 const VERIFICATIONS_MAX: usize = 2;
+/// So many of them of one tenant.
+const VERIFICATIONS_OF_ONE_MAX: usize = 1;
 /// So many exports may run at a time in a process.
 const EXPORTS_MAX: usize = 8;
+/// So many of them of one tenant.
+const EXPORTS_OF_ONE_MAX: usize = 2;
 /// After so many seconds one of them may have ended.
 const RETRY_AFTER_SECONDS: u64 = 5;
 /// The parameter by which the platform restricts its questions to a tenant.
@@ -46,8 +49,8 @@ pub(super) struct Desk {
     audit: Audit,
     sealer: Sealer,
     signer: Option<Arc<dyn Signer>>,
-    verifications: Arc<Semaphore>,
-    exports: Arc<Semaphore>,
+    verifications: Turns,
+    exports: Turns,
     /// Whose threads verify: it would keep others waiting on the thread of whoever asks.
     runtime: Handle,
 }
@@ -59,8 +62,8 @@ impl Desk {
             audit,
             sealer,
             signer,
-            verifications: Arc::new(Semaphore::new(VERIFICATIONS_MAX)),
-            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            verifications: Turns::new(VERIFICATIONS_MAX, VERIFICATIONS_OF_ONE_MAX),
+            exports: Turns::new(EXPORTS_MAX, EXPORTS_OF_ONE_MAX),
             runtime: Handle::current(),
         }
     }
@@ -71,7 +74,10 @@ impl Desk {
         tenant: Option<TenantId>,
         mark: Option<SealMark>,
     ) -> Result<Verdict, Problem> {
-        let _permit = self.begin_verification()?;
+        let turn = self.verifications.take(tenant.as_ref());
+        let _turn = turn.ok_or_else(|| {
+            Problem::busy("as many verifications run as may", RETRY_AFTER_SECONDS)
+        })?;
         let audit = self.audit.clone();
         let work = async move {
             match tenant {
@@ -83,16 +89,10 @@ impl Desk {
         Ok(ended.map_err(|_| Problem::internal())??)
     }
 
-    /// The right to verify, for as long as it is held. Fails with 429.
-    fn begin_verification(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let permit = self.verifications.clone().try_acquire_owned();
-        permit.map_err(|_| Problem::busy("two verifications run already", RETRY_AFTER_SECONDS))
-    }
-
-    /// The right to export, for as long as it is held. Fails with 429.
-    fn begin_export(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let permit = self.exports.clone().try_acquire_owned();
-        permit.map_err(|_| Problem::busy("eight exports run already", RETRY_AFTER_SECONDS))
+    /// A turn to export the events of a tenant, or all. Fails with 429 if none is free.
+    fn begin_export(&self, tenant: Option<&TenantId>) -> Result<Turn, Problem> {
+        let turn = self.exports.take(tenant);
+        turn.ok_or_else(|| Problem::busy("as many exports run as may", RETRY_AFTER_SECONDS))
     }
 }
 
@@ -102,33 +102,5 @@ async fn asked_tenant(call: &Call, query: &Query<'_>) -> Result<Option<TenantId>
     match query.text(TENANT) {
         Some(id) => Ok(Some(call.api().auth.known_tenant(id).await?)),
         None => Ok(None),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::{metrics::Metrics, store::Store};
-
-    #[tokio::test]
-    async fn a_bounded_number_is_served_at_a_time() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("ledger.db");
-        let store = Store::open_sqlite(&path, Arc::new(Metrics::new()));
-        let store = store.await.unwrap();
-        let desk = Desk::new(store.audit(), store.sealer(), None);
-        let begin: [(usize, &dyn Fn() -> _); 2] = [
-            (VERIFICATIONS_MAX, &|| desk.begin_verification()),
-            (EXPORTS_MAX, &|| desk.begin_export()),
-        ];
-        for (max, begin) in begin {
-            let mut held: Vec<_> = (0..max).map(|_| begin().unwrap()).collect();
-            let refused = begin().unwrap_err();
-            assert_eq!((refused.status.as_u16(), refused.code), (429, "busy"));
-            held.pop();
-            assert!(begin().is_ok(), "one has ended");
-        }
     }
 }

@@ -8,11 +8,11 @@ use actix_web::{
 use futures_util::stream::{self, StreamExt};
 use hookledger_domain::permission::Permission;
 use hookledger_projections::query::{LIMIT_MAX, Page};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     TENANT, asked_tenant,
     filter::{EntryView, FILTERS, INCLUDE, filter, with_origin},
+    turns::Turn,
 };
 use crate::{
     http::{
@@ -74,7 +74,7 @@ struct Export {
     audit: Audit,
     filter: store::EventFilter,
     with_origin: bool,
-    _permit: OwnedSemaphorePermit,
+    _turn: Turn,
 }
 
 /// The lines of a page, and where the next one begins.
@@ -111,9 +111,9 @@ async fn export(
     let desk = &call.api().desk;
     let export = Export {
         audit: desk.audit.clone(),
+        _turn: desk.begin_export(filter.tenant.as_ref())?,
         filter,
         with_origin,
-        _permit: desk.begin_export()?,
     };
     let (first, next) = export.page(None).await?;
     let rest = stream::try_unfold((export, next), async |(export, next)| {

@@ -86,7 +86,8 @@ impl From<Verdict> for VerdictView {
 
 /// Whether the tenant's events are those that were written
 ///
-/// Reads all of them, which takes a while with many. Two may be under way in a process at a time.
+/// Reads all of them, which takes a while with many. One of a tenant may be under way in a process at a
+/// time, and two in all.
 #[utoipa::path(
     tag = "Audit",
     params(ActingFor),
