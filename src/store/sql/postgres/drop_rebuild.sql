@@ -1,1 +1,2 @@
-DROP SCHEMA IF EXISTS hookledger_rebuild CASCADE
+SET client_min_messages = 'warning';
+DROP SCHEMA IF EXISTS hookledger_rebuild CASCADE;
