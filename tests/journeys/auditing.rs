@@ -227,6 +227,7 @@ async fn everybody_stands_in_it_as_who_they_are() {
         assert_eq!(event["request_id"], id);
         assert_eq!(event["client"], "127.0.0.1");
         assert_eq!(event["cause"], Value::Null);
+        assert_eq!(event["tenant_id"], "acme");
     }
     // What Hookledger did itself: no request, but a cause.
     receiver.on("/gone", |_| Reply::status(410));

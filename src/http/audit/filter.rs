@@ -83,6 +83,10 @@ fn is_name(text: &str) -> bool {
 pub(super) struct EntryView {
     #[serde(flatten)]
     event: EventView,
+    /// The tenant whose event it is, if it is one's; with `include=origin` only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, required = false)]
+    tenant_id: Option<Option<String>>,
     /// The address of the client that sent the request, if one did; with `include=origin` only.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false)]
@@ -99,6 +103,7 @@ impl EntryView {
         let origin = event.origin()?;
         let shown = |text: Option<&str>| with_origin.then(|| text.map(str::to_owned));
         Ok(Self {
+            tenant_id: shown(event.tenant_id.as_ref().map(TenantId::as_str)),
             client: shown(origin.client.as_deref()),
             cause: shown(origin.cause.as_deref()),
             event: EventView::new(event, &origin)?,
