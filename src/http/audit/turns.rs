@@ -1,0 +1,92 @@
+//! How many auditors are served at a time: a bounded number, and fewer of one tenant.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use hookledger_domain::tenant::TenantId;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// So many turns at a time.
+#[derive(Debug)]
+pub(super) struct Turns {
+    all: Arc<Semaphore>,
+    of_one_max: usize,
+    of_tenants: Arc<Mutex<HashMap<TenantId, usize>>>,
+}
+
+/// One of them, for as long as it is held.
+#[derive(Debug)]
+pub(super) struct Turn {
+    of: Option<(TenantId, Arc<Mutex<HashMap<TenantId, usize>>>)>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Turns {
+    pub(super) fn new(max: usize, of_one_max: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(max)),
+            of_one_max,
+            of_tenants: Arc::default(),
+        }
+    }
+
+    /// A turn for somebody who asks for a tenant's events, or for all; `None` if none is free.
+    pub(super) fn take(&self, tenant: Option<&TenantId>) -> Option<Turn> {
+        let permit = self.all.clone().try_acquire_owned().ok()?;
+        let of = match tenant {
+            None => None,
+            Some(tenant) => {
+                let mut held = self
+                    .of_tenants
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                let count = held.entry(tenant.clone()).or_default();
+                if *count >= self.of_one_max {
+                    return None;
+                }
+                *count += 1;
+                Some((tenant.clone(), self.of_tenants.clone()))
+            }
+        };
+        Some(Turn {
+            of,
+            _permit: permit,
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some((tenant, of_tenants)) = self.of.take() {
+            let mut held = of_tenants.lock().unwrap_or_else(PoisonError::into_inner);
+            match held.get_mut(&tenant) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(held.remove(&tenant)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_tenant_leaves_turns_to_others() {
+        let (acme, globex): (TenantId, TenantId) =
+            ("acme".parse().unwrap(), "globex".parse().unwrap());
+        let turns = Turns::new(3, 1);
+        let first = turns.take(Some(&acme)).unwrap();
+        assert!(turns.take(Some(&acme)).is_none());
+        let second = turns.take(Some(&globex)).unwrap();
+        let of_all = turns.take(None).unwrap();
+        assert!(turns.take(None).is_none());
+        drop((first, of_all));
+        let again = turns.take(Some(&acme)).unwrap();
+        assert!(turns.take(Some(&globex)).is_none());
+        drop((second, again));
+        assert!(turns.of_tenants.lock().unwrap().is_empty());
+    }
+}
