@@ -32,6 +32,8 @@ mod world;
 trait Engine: Sized + Send + Sync {
     /// A little later than an event was recorded, in SQL.
     const LATER: &str;
+    /// A time that nothing was recorded at, as late or early as there is, in SQL.
+    const NEVER: &str;
     /// 32 zeros, in SQL.
     const ZEROS: &str;
     /// Whether one can be had; if not, says how to get it.
@@ -106,6 +108,7 @@ macro_rules! conforms {
                 a_body_or_a_head_that_was_changed_is_found,
                 a_tenant_checks_its_own_events,
                 what_adds_up_by_itself_is_found_by_a_seal,
+                what_cannot_have_been_written_here_is_found,
                 events_are_listed_by_what_is_asked_for,
                 a_ledger_is_read_beside_its_server,
                 an_older_ledger_is_not_read_and_not_changed,

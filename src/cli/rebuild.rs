@@ -29,6 +29,8 @@ const COLUMNS: [(&str, &str); 6] = [
     ("CHANGED", "changed"),
     ("CHECKSUM", "checksum"),
 ];
+/// What was not as it should be.
+const COUNTS: [&str; 3] = ["missing", "surplus", "changed"];
 const PATH: [&str; 3] = ["api", "platform", "rebuild"];
 
 /// A line of the answer.
@@ -67,7 +69,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Error> {
         order["views"] = json!(names);
     }
     let found = connection.with_client(async |client| rebuild(&client, &order).await)?;
-    let is_same = |view: &Value| view["checksum"] == view["found_checksum"];
+    let is_same = |view: &Value| COUNTS.iter().all(|count| view[*count] == 0);
     let different = found.iter().filter(|view| !is_same(view)).count();
     if output::is_json(connection.json) {
         output::print_json(&json!({"views": found}))?;

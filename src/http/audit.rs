@@ -20,7 +20,7 @@ mod turns;
 mod verify;
 
 /// So many verifications may run at a time in a process: each reads a part of the ledger or all of it.
-const VERIFICATIONS_MAX: usize = 2;
+const VERIFICATIONS_MAX: usize = 3;
 /// So many of them of one tenant.
 const VERIFICATIONS_OF_ONE_MAX: usize = 1;
 /// So many exports may run at a time in a process.

@@ -25,6 +25,8 @@ use crate::store::{Error, Rebuild, RebuildProgress, RebuiltView};
 
 /// How often it is told how far it has come, at most.
 const TELL: Duration = Duration::from_millis(200);
+/// How often, at least.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config.service(rebuild_views);
@@ -249,11 +251,17 @@ fn lines(rebuild: Rebuild, order: Order) -> impl Stream<Item = Result<Line, Erro
     })
 }
 
-/// Returns when there is something new to tell, and not too soon.
+/// Returns when there is something to tell: something new, but not too soon, or the last once more, so that
+/// nobody on the way takes the silence for an end.
 async fn next_line(progress: &mut watch::Receiver<Option<RebuildProgress>>) {
     tokio::time::sleep(TELL).await;
-    if progress.changed().await.is_err() {
-        // The end is told by whoever works.
-        std::future::pending::<()>().await;
+    loop {
+        match tokio::time::timeout(TELL_AGAIN, progress.changed()).await {
+            Ok(Ok(())) => return,
+            // The end is told by whoever works.
+            Ok(Err(_)) => std::future::pending().await,
+            Err(_) if progress.borrow().is_some() => return,
+            Err(_) => {}
+        }
     }
 }

@@ -15,12 +15,13 @@ mod beside;
 mod heads;
 mod reader;
 mod seals;
+mod verdict;
 mod verify;
 
 pub use heads::LedgerHead;
 pub use reader::Reader;
 pub use seals::{InvalidSeal, Seal, SealMark, Sealer, Signer};
-pub use verify::{Reason, Verdict};
+pub use verdict::{Reason, Verdict};
 
 /// So many events are looked at together when a filter is to find the ones that are meant.
 const STEP_EVENTS: u32 = 20_000;
@@ -240,7 +241,7 @@ impl Audit {
         let last = self.engine.last_position().await?;
         let mut stretch = Stretch {
             from: 1,
-            before: last + 1,
+            before: last.saturating_add(1).min(i64::MAX.cast_unsigned()),
         };
         if let Some(from) = span.from {
             let from = from.checked_sub_signed(CLOCKS_WRONG_BY).unwrap_or(from);
@@ -255,7 +256,7 @@ impl Audit {
 
     /// The first position at which something was recorded at this time or later, if times rise.
     async fn position_of(&self, time: DateTime<Utc>, last: u64) -> Result<u64, Error> {
-        let (mut low, mut high) = (1, last + 1);
+        let (mut low, mut high) = (1, last.saturating_add(1));
         while low < high {
             let middle = low + (high - low) / 2;
             match self.engine.time_at(middle).await? {

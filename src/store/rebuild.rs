@@ -9,7 +9,6 @@ use std::sync::{
 use async_trait::async_trait;
 use hookledger_projections::View;
 use tokio::runtime::Handle;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{Error, engine::Engine};
 
@@ -146,8 +145,7 @@ impl Rebuild {
         let _waiting = Waiting(is_over);
         let (engine, views) = (self.engine.clone(), views.to_vec());
         let work = async move { engine.rebuild(&views, only_check, watch).await };
-        AbortOnDropHandle::new(self.runtime.spawn(work))
-            .await
-            .map_err(Error::unavailable)?
+        // Given up it ends by itself, and takes away what it has made.
+        self.runtime.spawn(work).await.map_err(Error::unavailable)?
     }
 }

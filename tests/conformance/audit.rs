@@ -587,3 +587,48 @@ pub(super) async fn an_older_ledger_is_not_read_and_not_changed<E: Engine>() {
     assert!(matches!(verdict, Verdict::Intact { .. }), "{verdict:?}");
     reader.close().await;
 }
+
+/// What no event, head or seal that was written here looks like is found, whatever it is, and stops nobody.
+pub(super) async fn what_cannot_have_been_written_here_is_found<E: Engine>() {
+    let (engine, store, tenants) = filled::<E>(30).await;
+    let sealed = store.sealer().seal(at(0), None).await.unwrap();
+    assert!(sealed.is_some());
+    let tenant = &tenants[0];
+    let columns = "aggregate_type, event_type, event_version, payload, metadata, tenant_id, recorded_at, hash";
+    let put_in = |position: i64| {
+        format!(
+            "INSERT INTO events (position, aggregate_id, sequence, {columns}) \
+             SELECT {position}, 'wh_0', 1, {columns} FROM events WHERE position = 5"
+        )
+    };
+    let seal = |number: i64, position: i64| {
+        format!(
+            "INSERT INTO seals (number, position, events, head, sealed_at, hash) \
+             SELECT {number}, {position}, events, head, sealed_at, hash FROM seals WHERE number = 1"
+        )
+    };
+    keep(&engine).await;
+    for sql in [
+        put_in(-1),
+        put_in(0),
+        put_in(i64::MAX),
+        seal(-5, -1),
+        seal(1_000_000_000, -1),
+        seal(2, i64::MAX),
+        format!("UPDATE heads SET position = {} WHERE tenant_id = '{tenant}'", i64::MAX),
+        format!("UPDATE heads SET position = -1, events = -1 WHERE tenant_id = '{tenant}'"),
+        format!("UPDATE events SET recorded_at = {} WHERE position = 5", E::NEVER),
+        format!("UPDATE seals SET sealed_at = {}", E::NEVER),
+        r#"UPDATE events SET payload = '{"succeeded":{"attempt":{"id":"\u0000\ud800"}}}' WHERE position = 5"#
+            .to_owned(),
+        "UPDATE events SET sequence = 9223372036854775807 WHERE position = 5".to_owned(),
+    ] {
+        assert!(engine.execute(&sql).await > 0, "{sql}");
+        let (position, reason) = broken(&store).await;
+        assert!(!reason.is_empty(), "{sql}: {position}");
+        put_back(&engine).await;
+    }
+    let verdict = verify(&store.audit()).await;
+    assert!(matches!(verdict, Verdict::Intact { .. }), "{verdict:?}");
+    store.close().await;
+}

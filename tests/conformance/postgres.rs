@@ -67,6 +67,7 @@ impl Postgres {
 
 impl Engine for Postgres {
     const LATER: &str = "recorded_at + interval '1 microsecond'";
+    const NEVER: &str = "'infinity'";
     const ZEROS: &str = "decode(repeat('00', 32), 'hex')";
 
     fn is_there() -> bool {

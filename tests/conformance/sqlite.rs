@@ -29,6 +29,7 @@ impl Sqlite {
 
 impl Engine for Sqlite {
     const LATER: &str = "recorded_at + 1";
+    const NEVER: &str = "-9223372036854775807 - 1";
     const ZEROS: &str = "zeroblob(32)";
 
     async fn fresh() -> Self {

@@ -1,4 +1,5 @@
-//! How many auditors are served at a time: a bounded number, and fewer of one tenant.
+//! How many auditors are served at a time: a bounded number, fewer of one tenant, and one less of all tenants
+//! together, so that there is one for the platform.
 
 use std::{
     collections::HashMap,
@@ -12,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 #[derive(Debug)]
 pub(super) struct Turns {
     all: Arc<Semaphore>,
+    max: usize,
     of_one_max: usize,
     of_tenants: Arc<Mutex<HashMap<TenantId, usize>>>,
 }
@@ -27,6 +29,7 @@ impl Turns {
     pub(super) fn new(max: usize, of_one_max: usize) -> Self {
         Self {
             all: Arc::new(Semaphore::new(max)),
+            max,
             of_one_max,
             of_tenants: Arc::default(),
         }
@@ -42,11 +45,12 @@ impl Turns {
                     .of_tenants
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner);
-                let count = held.entry(tenant.clone()).or_default();
-                if *count >= self.of_one_max {
+                let all: usize = held.values().sum();
+                let count = held.get(tenant).copied().unwrap_or_default();
+                if count >= self.of_one_max || all + 1 >= self.max {
                     return None;
                 }
-                *count += 1;
+                held.insert(tenant.clone(), count + 1);
                 Some((tenant.clone(), self.of_tenants.clone()))
             }
         };
@@ -74,18 +78,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_tenant_leaves_turns_to_others() {
-        let (acme, globex): (TenantId, TenantId) =
-            ("acme".parse().unwrap(), "globex".parse().unwrap());
+    fn one_tenant_leaves_turns_to_others_and_all_leave_one_to_the_platform() {
+        let tenant = |name: &str| name.parse::<TenantId>().unwrap();
+        let (acme, globex, third) = (tenant("acme"), tenant("globex"), tenant("third"));
         let turns = Turns::new(3, 1);
         let first = turns.take(Some(&acme)).unwrap();
         assert!(turns.take(Some(&acme)).is_none());
         let second = turns.take(Some(&globex)).unwrap();
+        assert!(turns.take(Some(&third)).is_none());
         let of_all = turns.take(None).unwrap();
         assert!(turns.take(None).is_none());
         drop((first, of_all));
         let again = turns.take(Some(&acme)).unwrap();
-        assert!(turns.take(Some(&globex)).is_none());
         drop((second, again));
         assert!(turns.of_tenants.lock().unwrap().is_empty());
     }

@@ -87,7 +87,7 @@ impl From<Verdict> for VerdictView {
 /// Whether the tenant's events are those that were written
 ///
 /// Reads all of them, which takes a while with many. One of a tenant may be under way in a process at a
-/// time, and two in all.
+/// time, and two of all tenants.
 #[utoipa::path(
     tag = "Audit",
     params(ActingFor),
@@ -106,8 +106,8 @@ pub(super) async fn verify_audit(call: Call) -> Result<HttpResponse, Problem> {
 
 /// Whether the ledger is the one that was written
 ///
-/// Reads all events, or those of a tenant. With `seal` the ledger must be the one that was sealed so. Two
-/// may be under way in a process at a time.
+/// Reads all events, or those of a tenant. With `seal` the ledger must be the one that was sealed so. Three
+/// verifications may be under way in a process at a time.
 #[utoipa::path(
     tag = "Audit",
     params(ForTenant, KeptSeal),

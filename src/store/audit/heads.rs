@@ -34,7 +34,7 @@ impl LedgerHead {
             digest.update(head.events.to_be_bytes());
             digest.update(head.hash.as_bytes());
             position = position.max(head.position);
-            events += head.events;
+            events = head.events.saturating_add(events);
         }
         Self {
             position,

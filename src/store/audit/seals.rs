@@ -163,7 +163,8 @@ impl Sealer {
     /// if there is nothing at all.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] or [`Error::Busy`].
+    /// [`Error::Corrupt`] if the last seal covers more than there is, [`Error::Unavailable`] or
+    /// [`Error::Busy`].
     pub async fn seal(
         &self,
         now: DateTime<Utc>,
@@ -173,8 +174,11 @@ impl Sealer {
             let before = self.audit.last_seal().await?;
             let head = LedgerHead::of(&self.audit.engine.heads().await?);
             let covered = before.as_ref().map_or(0, |seal| seal.head.position);
-            if head.position <= covered {
+            if head.position == covered {
                 return Ok(before);
+            }
+            if head.position < covered {
+                return Err(Error::corrupt("the last seal lies beyond the ledger's end"));
             }
             let mut seal = Seal::new(before.as_ref(), head, now.trunc_subsecs(3));
             seal.signature = signer.map(|signer| signer.sign(&seal.mark().signed_bytes()));

@@ -4,89 +4,18 @@
 //! events before it (see [`chain`](crate::store::chain)); in the end every tenant's last event must be the
 //! one that its head names.
 
-use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
-    fmt,
-};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use hookledger_domain::tenant::TenantId;
 
-use super::{Audit, LedgerHead, Link, Seal, SealMark};
-use crate::store::{Error, Hash, Head, chain::link};
+use super::{
+    Audit, LedgerHead, Link, Seal, SealMark,
+    verdict::{Reason, Verdict, broken},
+};
+use crate::store::{Error, Head, chain::link};
 
 /// So many stretches of positions without an event are remembered.
 const GAPS_MAX: usize = 100_000;
-
-/// What checking has shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// Nothing was changed, removed or put in.
-    Intact {
-        /// So many events were checked.
-        events: u64,
-        /// What stands for all of them: of one tenant the hash of its last event, of the whole ledger
-        /// that of a [`LedgerHead`].
-        head: Hash,
-        /// The position of the last of them; 0 if there is none.
-        position: u64,
-    },
-    /// Something was.
-    Broken {
-        /// Everything before this position is as it was written.
-        first_bad_position: u64,
-        /// What is wrong there.
-        reason: Reason,
-    },
-}
-
-/// What is wrong with a ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// An event says something else than it did, or stands where another one stood, or was put in.
-    Changed(String),
-    /// An event is not there any more.
-    Missing,
-    /// An event's body is another one.
-    Body(String),
-    /// Two events have one position.
-    Twice,
-    /// A seal was made of another ledger, or was itself changed.
-    Seal(u64),
-    /// There is no such seal.
-    NoSeal(SealMark),
-    /// The last event of somebody is not the one that was appended last.
-    Head(String),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Changed(event) => write!(
-                f,
-                "{event} is not what was written here: it, its place or an event before it was changed"
-            ),
-            Self::Missing => f.write_str("an event that was written here is missing"),
-            Self::Body(event) => {
-                write!(f, "the body beside {event} is not the one that it tells of")
-            }
-            Self::Seal(number) => write!(
-                f,
-                "seal {number} was made of other events than there are now, or is not as it was made"
-            ),
-            Self::NoSeal(mark) => write!(
-                f,
-                "seal {} at position {} is not the one that is given: an event up to there was \
-                 changed, whoever made the hashes anew",
-                mark.number, mark.position
-            ),
-            Self::Twice => f.write_str("two events have this position"),
-            Self::Head(owner) => write!(
-                f,
-                "the events of {owner} do not end with the one that was appended last"
-            ),
-        }
-    }
-}
 
 /// Hears how far checking has come: up to which position of how many.
 pub(super) type Listener<'a> = &'a (dyn Fn(u64, u64) + Send + Sync);
@@ -159,9 +88,11 @@ impl Audit {
         end: u64,
         progress: Listener<'_>,
     ) -> Result<(), Error> {
-        let mut next = self.engine.links(tenant, 0).await?;
+        // What stands before the first position was put there by somebody else.
+        let mut next = self.engine.links(tenant, i64::MIN).await?;
+        let end = end.cast_signed();
         while let Some(last) = next.last().map(|link| link.position) {
-            let is_over = last.cast_unsigned() >= end;
+            let is_over = last >= end;
             let page = next;
             // The next page is read while this one is checked.
             let read = async {
@@ -172,14 +103,15 @@ impl Audit {
             };
             let check = async {
                 for link in &page {
-                    if link.position.cast_unsigned() <= end {
+                    if link.position <= end {
                         walk.check(link);
                     }
                 }
             };
             let (read, ()) = tokio::join!(read, check);
             next = read?;
-            progress(last.cast_unsigned().min(end), end);
+            let done = last.clamp(0, end.max(0));
+            progress(done.cast_unsigned(), end.cast_unsigned());
         }
         Ok(())
     }
@@ -215,13 +147,6 @@ impl Audit {
             walk.bad = Some(broken(last + 1, Reason::Missing));
         }
         Ok(())
-    }
-}
-
-fn broken(first_bad_position: u64, reason: Reason) -> Verdict {
-    Verdict::Broken {
-        first_bad_position,
-        reason,
     }
 }
 
@@ -267,6 +192,9 @@ impl Walk {
     }
 
     fn check(&mut self, event: &Link) {
+        if event.position < 1 {
+            return self.note(0, Reason::Changed(name(event)));
+        }
         let position = event.position.cast_unsigned();
         self.check_seals(position);
         if self.sees_all && self.last > 0 && position == self.last {

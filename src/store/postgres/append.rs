@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use hookledger_projections::{Change, View};
 use sqlx::{Connection, Executor, PgConnection, Postgres, Row, postgres::PgRow};
 use uuid::Uuid;
 
@@ -59,7 +60,7 @@ async fn write(
     notices: &[String],
 ) -> Result<Outcome, sqlx::Error> {
     let written = if batch.rare.is_empty() && batch.wishes.sendable.place.is_empty() {
-        append(&mut *connection, batch, notices).await
+        append(&mut *connection, APPEND_LOCK, batch, notices).await
     } else {
         write_with_rare(connection, batch, notices).await
     };
@@ -84,11 +85,15 @@ async fn write_with_rare(
     notices: &[String],
 ) -> Result<Outcome, sqlx::Error> {
     let mut transaction = connection.begin().await?;
-    // Outcomes of attempts change webhooks' rows under this lock; so must whatever else does.
-    sqlx::query(sql!("take_turn"))
-        .bind(APPEND_LOCK)
-        .execute(&mut *transaction)
-        .await?;
+    // Outcomes of attempts change webhooks' rows under this lock; so must whatever else does. Others are
+    // not to wait for it with a lock in hand that this transaction needs.
+    let changes_webhooks = |(_, change): &(_, &Change)| change.view() == Some(View::Webhooks);
+    if batch.rare.iter().any(changes_webhooks) {
+        sqlx::query(sql!("take_turn"))
+            .bind(APPEND_LOCK)
+            .execute(&mut *transaction)
+            .await?;
+    }
     for (tenant, change) in &batch.rare {
         rare::apply(&mut transaction, tenant, change).await?;
     }
@@ -97,7 +102,7 @@ async fn write_with_rare(
         transaction.rollback().await?;
         return Ok(Outcome::Unfit(unfit));
     }
-    let outcome = append(&mut *transaction, batch, notices).await?;
+    let outcome = append(&mut *transaction, APPEND_LOCK, batch, notices).await?;
     match outcome {
         Outcome::Written => transaction.commit().await?,
         _ => transaction.rollback().await?,
@@ -135,12 +140,14 @@ fn places(rows: Vec<PgRow>) -> Result<Vec<usize>, sqlx::Error> {
     Ok(places)
 }
 
+/// Appends a batch under a lock, which is [`APPEND_LOCK`] if it has events.
 pub(super) async fn append<'c>(
     executor: impl Executor<'c, Database = Postgres>,
+    lock: i64,
     batch: &Batch<'_>,
     notices: &[String],
 ) -> Result<Outcome, sqlx::Error> {
-    let query = sqlx::query(sql!("append")).bind(APPEND_LOCK);
+    let query = sqlx::query(sql!("append")).bind(lock);
     let query = batch.expectations.bind(query);
     let query = batch.bodies.bind(query);
     let query = batch.messages.bind(query);

@@ -22,8 +22,10 @@ use crate::store::{
     engine::Audited,
 };
 
-/// So many events are checked at a time, and so many positions looked through.
+/// So many positions are looked through at a time.
 const PAGE: i64 = 1000;
+/// So many events are checked at a time: the database makes the digests of their bodies.
+const LINKS: i64 = 250;
 
 type Query = QueryBuilder<'static, sqlx::Postgres>;
 
@@ -98,7 +100,7 @@ impl Chained for Asker {
 
     async fn links(&self, tenant: Option<&TenantId>, after: i64) -> Result<Vec<Link>, Error> {
         if let Some(tenant) = tenant {
-            let values = [Text(tenant.as_str()), Number(after), Number(PAGE)];
+            let values = [Text(tenant.as_str()), Number(after), Number(LINKS)];
             return self
                 .list(sql!("select_links_of_tenant"), &values, link)
                 .await;
@@ -123,7 +125,8 @@ impl Chained for Asker {
 
     async fn positions(&self, after: u64) -> Result<Vec<u64>, Error> {
         let read = |row: &PgRow| rows::number(row, "position");
-        let values = [Number(after.cast_signed()), Number(PAGE)];
+        let after = after.cast_signed();
+        let values = [Number(after), Number(after.saturating_add(PAGE))];
         self.list(sql!("select_positions"), &values, read).await
     }
 
@@ -189,26 +192,31 @@ impl Asker {
             let recorded_at = rows::time(row, "recorded_at")?;
             Ok((rows::number(row, "position")?, recorded_at))
         };
-        let values = [Number(position), Number(PAGE)];
+        let values = [Number(position), Number(position.saturating_add(PAGE))];
         self.one(sql!("select_time_at"), &values, read).await
     }
 
     async fn links_in(&self, after: i64) -> Result<Vec<Link>, Error> {
-        let values = [Number(after), Number(PAGE)];
+        let values = [Number(after), Number(after.saturating_add(LINKS))];
         self.list(sql!("select_links"), &values, link).await
     }
 }
 
+/// A number that is none below 0; one that somebody has put there is 0, which is not what was written.
+fn natural(row: &PgRow, name: &str) -> Result<u64, Error> {
+    Ok(row.try_get::<i64, _>(name)?.max(0).cast_unsigned())
+}
+
 fn head(row: &PgRow) -> Result<Head, Error> {
     Ok(Head {
-        position: row.try_get::<i64, _>("position")?.cast_unsigned(),
-        events: row.try_get::<i64, _>("events")?.cast_unsigned(),
+        position: natural(row, "position")?,
+        events: natural(row, "events")?,
         hash: Hash::from_slice(row.try_get("hash")?).unwrap_or_default(),
     })
 }
 
 fn seal(row: &PgRow) -> Result<Seal, Error> {
-    let number = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+    let number = |name: &str| natural(row, name);
     Ok(Seal {
         number: number("number")?,
         head: LedgerHead {
@@ -248,7 +256,8 @@ fn list(filter: &EventFilter, stretch: Stretch, limit: u32, events_max: u64) -> 
     let mut query = Query::new(
         "SELECT e.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, \
                 e.event_version, e.payload::text AS payload, e.metadata::text AS metadata, \
-                e.tenant_id, e.recorded_at, e.hash, NULL::text AS body \
+                e.tenant_id, e.hash, NULL::text AS body, \
+                greatest(least(e.recorded_at, '9999-12-31'), '1900-01-01') AS recorded_at \
            FROM (SELECT * FROM events WHERE TRUE",
     );
     push_candidates(&mut query, filter, stretch, events_max);

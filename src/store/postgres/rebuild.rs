@@ -7,6 +7,8 @@
 
 mod compare;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use hookledger_projections::View;
 use sqlx::{Connection, Executor, PgConnection};
@@ -30,8 +32,10 @@ const PAGE: i64 = 500;
 const NEAR: i64 = 500;
 /// How often it is tried to come near, while others append.
 const CATCH_UPS_MAX: usize = 1000;
-/// How often it is tried to put right what differs, when others stand in the way.
-const TRIES_MAX: usize = 10;
+/// How often it is tried to put right what differs, when others stand in the way, and how long after the
+/// last try.
+const TRIES_MAX: usize = 500;
+const TRY_AGAIN: Duration = Duration::from_millis(20);
 
 #[async_trait]
 impl Rebuilds for Postgres {
@@ -113,6 +117,8 @@ impl<'a> Site<'a> {
     }
 
     async fn end(mut self) -> Result<(), Error> {
+        // What failed half-way has left a transaction open; without one it is a warning.
+        run(&mut self.connection, "ROLLBACK").await?;
         run(&mut self.connection, sql!("drop_rebuild")).await?;
         self.connection.close().await?;
         Ok(())
@@ -126,16 +132,33 @@ impl<'a> Site<'a> {
         }
         for _ in 0..TRIES_MAX {
             self.come_near().await?;
-            let before = self.position;
-            match self.put_right(&found).await {
-                Err(sqlx::Error::Database(error)) if is_transient(error.code().as_deref()) => {
-                    run(&mut self.connection, "ROLLBACK").await?;
-                    self.position = before;
-                }
-                other => return Ok(other.map(|()| found)?),
+            if self.hold(&found).await? {
+                self.put_right(&found).await?;
+                return Ok(found);
             }
+            tokio::time::sleep(TRY_AGAIN).await;
         }
         Err(Error::Busy)
+    }
+
+    /// Begins a transaction in which nobody else appends or changes a view that differs, if that can be had
+    /// at once: whoever waits for it here might be waited for.
+    async fn hold(&mut self, found: &[RebuiltView]) -> Result<bool, Error> {
+        let held = compare::hold(&mut self.connection, &self.schema, &changed(found)).await;
+        let is_held = match held {
+            Ok(()) => {
+                sqlx::query_scalar(sql!("try_turn"))
+                    .bind(APPEND_LOCK)
+                    .fetch_one(&mut self.connection)
+                    .await?
+            }
+            Err(sqlx::Error::Database(error)) if is_in_the_way(error.code().as_deref()) => false,
+            Err(error) => return Err(error.into()),
+        };
+        if !is_held {
+            run(&mut self.connection, "ROLLBACK").await?;
+        }
+        Ok(is_held)
     }
 
     /// Adds events until few are missing.
@@ -164,7 +187,7 @@ impl<'a> Site<'a> {
     async fn read(&mut self, end: i64) -> Result<Vec<StoredEvent>, Error> {
         let asker = self.engine.asker();
         let mut after = self.position;
-        let values = [Number(after), Number(PAGE), Number(end)];
+        let values = [Number(after), Number(end.min(after + PAGE))];
         let mut page = asker
             .list(sql!("find_events"), &values, rows::stored)
             .await?;
@@ -173,7 +196,7 @@ impl<'a> Site<'a> {
                 Some(next) => next - 1,
                 None => end,
             };
-            let values = [Number(after), Number(PAGE), Number(end)];
+            let values = [Number(after), Number(end.min(after + PAGE))];
             page = asker
                 .list(sql!("find_events"), &values, rows::stored)
                 .await?;
@@ -190,8 +213,7 @@ impl<'a> Site<'a> {
         while self.position < end {
             let page = sqlx::query(sql!("find_events"))
                 .bind(self.position)
-                .bind(PAGE)
-                .bind(end)
+                .bind(end.min(self.position + PAGE))
                 .fetch_all(&mut self.connection)
                 .await?;
             let page = page.iter().map(rows::stored).collect::<Result<Vec<_>, _>>();
@@ -219,25 +241,27 @@ impl<'a> Site<'a> {
         Ok(found)
     }
 
-    /// Puts right what differs while nobody appends.
-    async fn put_right(&mut self, found: &[RebuiltView]) -> Result<(), sqlx::Error> {
-        let changed: Vec<View> = found
-            .iter()
-            .filter(|view| !view.is_same())
-            .map(|view| view.view)
-            .collect();
-        compare::hold(&mut self.connection, &self.schema, &changed).await?;
-        sqlx::query(sql!("take_turn"))
-            .bind(APPEND_LOCK)
-            .execute(&mut self.connection)
-            .await?;
+    /// Puts right what differs, in the transaction that was begun.
+    async fn put_right(&mut self, found: &[RebuiltView]) -> Result<(), Error> {
         self.catch_up().await?;
-        for view in changed {
+        for view in changed(found) {
             compare::put_right(&mut self.connection, &self.schema, view).await?;
         }
         run(&mut self.connection, "COMMIT").await?;
         Ok(())
     }
+}
+
+/// The views that differ.
+fn changed(found: &[RebuiltView]) -> Vec<View> {
+    let changed = found.iter().filter(|view| !view.is_same());
+    changed.map(|view| view.view).collect()
+}
+
+/// Somebody else holds what is needed, or a deadlock was ended.
+fn is_in_the_way(code: Option<&str>) -> bool {
+    // lock_not_available
+    code == Some("55P03") || is_transient(code)
 }
 
 /// Makes the changes of some events in the new tables.
@@ -260,12 +284,16 @@ async fn add(
             .retain(|change| change.view().is_some_and(is_meant));
     }
     let mut batch = Batch::of(commits.iter()).map_err(unreadable)?;
+    if !batch.late.is_empty() {
+        return Err(unreadable(Error::corrupt("two events with one place")));
+    }
     batch.events = Events::default();
     batch.chain = Chain::default();
     for (tenant, change) in &batch.rare {
         rare::apply(connection, tenant, change).await?;
     }
-    match append::append(&mut *connection, &batch, &[]).await? {
+    // This session has that lock; nobody who appends waits for it.
+    match append::append(&mut *connection, REBUILD_LOCK, &batch, &[]).await? {
         Outcome::Written => Ok(()),
         // Nothing here expects a generation or meets another transaction.
         outcome => Err(sqlx::Error::Protocol(format!("{outcome:?}"))),

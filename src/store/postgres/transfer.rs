@@ -166,7 +166,7 @@ async fn import(
     for (tenant, change) in &batch.rare {
         rare::apply(&mut transaction, tenant, change).await?;
     }
-    match append::append(&mut *transaction, batch, &[]).await? {
+    match append::append(&mut *transaction, APPEND_LOCK, batch, &[]).await? {
         Outcome::Written => {}
         // Nothing here expects a generation or meets another transaction.
         outcome => return Err(sqlx::Error::Protocol(format!("{outcome:?}"))),

@@ -76,7 +76,10 @@ impl Chained for Readers {
         let found = sqlx::query(sql!("select_heads"))
             .fetch_all(self.readers())
             .await?;
-        let read = |row: &SqliteRow| Ok((row.try_get("tenant_id")?, head(row)?));
+        let read = |row: &SqliteRow| {
+            let tenant = String::from_utf8_lossy(row.try_get("tenant_id")?).into_owned();
+            Ok((tenant, head(row)?))
+        };
         found.iter().map(read).collect()
     }
 
@@ -178,16 +181,21 @@ impl Readers {
     }
 }
 
+/// A number that is none below 0; one that somebody has put there is 0, which is not what was written.
+fn natural(row: &SqliteRow, name: &str) -> Result<u64, Error> {
+    Ok(row.try_get::<i64, _>(name)?.max(0).cast_unsigned())
+}
+
 fn head(row: &SqliteRow) -> Result<Head, Error> {
     Ok(Head {
-        position: row.try_get::<i64, _>("position")?.cast_unsigned(),
-        events: row.try_get::<i64, _>("events")?.cast_unsigned(),
+        position: natural(row, "position")?,
+        events: natural(row, "events")?,
         hash: Hash::from_slice(row.try_get("hash")?).unwrap_or_default(),
     })
 }
 
 fn seal(row: &SqliteRow) -> Result<Seal, Error> {
-    let number = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+    let number = |name: &str| natural(row, name);
     let sealed_at = DateTime::from_timestamp_millis(row.try_get("sealed_at")?);
     Ok(Seal {
         number: number("number")?,

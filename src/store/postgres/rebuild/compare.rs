@@ -88,7 +88,8 @@ async fn sum(
     Ok((rows, row.try_get("checksum")?))
 }
 
-/// Begins a transaction in which nobody else changes these views. Whoever is changing them ends first.
+/// Begins a transaction in which nobody else changes these views. Whoever is changing them ends first, if
+/// that does not take long; it fails otherwise.
 pub(super) async fn hold(
     connection: &mut PgConnection,
     schema: &str,
@@ -101,6 +102,7 @@ pub(super) async fn hold(
     let sql = format!(
         "BEGIN;
          SET LOCAL synchronous_commit = on;
+         SET LOCAL lock_timeout = '100ms';
          LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
         tables.join(", ")
     );

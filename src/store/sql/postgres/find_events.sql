@@ -2,5 +2,5 @@
 SELECT position, aggregate_type, aggregate_id, sequence, event_type, event_version, payload::text AS payload,
        '' AS metadata, tenant_id, recorded_at, hash, NULL::text AS body
   FROM events
- WHERE position > $1 AND position <= $1 + $2 AND position <= $3
+ WHERE position > $1 AND position <= $2
  ORDER BY position

@@ -1,7 +1,8 @@
 -- The events of a tenant with all that their hashes cover. A body has the id of the message that
 -- was accepted, or of the attempt that the event tells of; what somebody put in the place of an id is none.
 SELECT e.position, e.tenant_id, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version,
-       CASE WHEN isfinite(e.recorded_at) THEN (extract(epoch FROM e.recorded_at) * 1000000)::bigint
+       CASE WHEN e.recorded_at BETWEEN '1900-01-01' AND '9999-12-31'
+            THEN (extract(epoch FROM e.recorded_at) * 1000000)::bigint
             ELSE 0 END AS recorded_at,
        e.payload::text AS payload, e.metadata::text AS metadata, e.hash,
        CASE WHEN e.sequence > 1
@@ -20,7 +21,7 @@ SELECT e.position, e.tenant_id, e.aggregate_type, e.aggregate_id, e.sequence, e.
                        WHEN e.aggregate_type = 'message' AND e.event_type = 'accepted'
                        THEN substr(e.aggregate_id, 5)
                        WHEN e.aggregate_type = 'delivery'
-                       THEN substr(e.payload -> e.event_type -> 'attempt' ->> 'id', 5)
+                       THEN substring(e.payload::text FROM '"attempt":{"id":"att_([0-9a-f]{32})"')
                    END AS id) y) x
  WHERE e.tenant_id = $1 AND e.position > $2
  ORDER BY e.position

@@ -1,1 +1,1 @@
-SELECT position FROM events WHERE position > $1 AND position <= $1 + $2 ORDER BY position
+SELECT position FROM events WHERE position > $1 AND position <= $2 ORDER BY position

@@ -1,1 +1,1 @@
-SELECT tenant_id, position, events, hash FROM heads
+SELECT CAST(tenant_id AS BLOB) AS tenant_id, position, events, hash FROM heads

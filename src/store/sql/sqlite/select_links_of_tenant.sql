@@ -3,7 +3,8 @@ SELECT e.position, CAST(e.tenant_id AS BLOB) AS tenant_id,
        CAST(e.aggregate_type AS BLOB) AS aggregate_type, CAST(e.aggregate_id AS BLOB) AS aggregate_id,
        e.sequence, CAST(e.event_type AS BLOB) AS event_type,
        CAST(e.event_version AS BLOB) AS event_version,
-       CASE WHEN abs(e.recorded_at) < 9000000000000000 THEN e.recorded_at * 1000 ELSE 0 END AS recorded_at,
+       CASE WHEN e.recorded_at BETWEEN -9000000000000000 AND 9000000000000000
+            THEN e.recorded_at * 1000 ELSE 0 END AS recorded_at,
        CAST(e.payload AS BLOB) AS payload, CAST(e.metadata AS BLOB) AS metadata, e.hash,
        p.hash AS before, CAST(b.text AS BLOB) AS body
   FROM (SELECT position
