@@ -86,6 +86,11 @@ const LIBRARIES: &[(&[&str], &[&str], &str)] = &[
         &["cli", "main"],
         "only the command line knows arguments, tables and progress bars",
     ),
+    (
+        &["rustix"],
+        &["store"],
+        "only a rebuild changes the priority of its threads",
+    ),
     (&["governor"], &["tenants"], "only lanes keep a pace"),
     (&["jsonwebtoken"], &["http"], "only http reads tokens"),
     (

@@ -7,7 +7,7 @@
 
 mod compare;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use hookledger_projections::View;
@@ -174,10 +174,13 @@ impl<'a> Site<'a> {
                     done: self.position.cast_unsigned(),
                     total: end.cast_unsigned(),
                 })?;
+                let started = Instant::now();
                 let page = self.read(end).await?;
                 let mut transaction = self.connection.begin().await?;
                 add(&mut transaction, self.views, &page).await?;
                 transaction.commit().await?;
+                // Half of the time is left to those who publish.
+                tokio::time::sleep(started.elapsed()).await;
             }
         }
         Err(Error::Busy)

@@ -30,6 +30,8 @@ use crate::store::{
 const NEAR: i64 = 200;
 /// How often it is tried to come near, while others append.
 const CATCH_UPS_MAX: usize = 1000;
+/// The priority of the threads that rebuild: the lowest.
+const NICE: i32 = 19;
 /// The longest pause after a page of events.
 const PAUSE_MAX: Duration = Duration::from_millis(500);
 
@@ -97,12 +99,23 @@ impl Rebuilds for Sqlite {
             tasks: self.tasks().clone(),
             _turn: turn,
         };
-        let job = tokio::task::spawn_blocking(move || {
-            let result = job.run();
-            job.site.clear()?;
-            result
-        });
-        job.await.map_err(Error::unavailable)?
+        let (reply, answer) = oneshot::channel();
+        let work = move || {
+            let result = job.run().and_then(|found| {
+                job.site.clear()?;
+                Ok(found)
+            });
+            drop(job);
+            // Whoever asked may have gone away.
+            drop(reply.send(result));
+        };
+        std::thread::Builder::new()
+            .name("rebuild".to_owned())
+            .spawn(work)
+            .map_err(Error::unavailable)?;
+        answer
+            .await
+            .unwrap_or_else(|_| Err(Error::unavailable("the rebuild has stopped")))
     }
 }
 
@@ -118,6 +131,7 @@ struct Job {
 
 impl Job {
     fn run(&self) -> Result<Vec<RebuiltView>, Error> {
+        go_last();
         self.site.clear()?;
         let ledger = self.site.open_ledger()?;
         let mut side = Side::create(&self.site.side(), &self.views)?;
@@ -165,6 +179,16 @@ impl Job {
         answer
             .blocking_recv()
             .unwrap_or_else(|_| Err(Error::unavailable("the ledger's writer has stopped")))
+    }
+}
+
+/// Lets all others go first, above all those who publish. Threads that this one starts are of its priority.
+fn go_last() {
+    // Elsewhere it would be the priority of the whole process.
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::setpriority_process(None, NICE)
+    {
+        tracing::warn!(%error, "a rebuild competes with those who publish");
     }
 }
 
