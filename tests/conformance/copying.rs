@@ -37,6 +37,7 @@ async fn filled<E: Engine>(seed: u64) -> (E, Store) {
     let mut commit = Commit::new(&origin(&world.tenants[0]), at(1));
     commit.push(world.webhooks[0][0], 2, &deleted).unwrap();
     store.ledger().commit(commit).await.unwrap();
+    store.sealer().seal(at(2), None).await.unwrap();
     (engine, store)
 }
 

@@ -27,7 +27,7 @@ use crate::store::{
 };
 
 /// So many positions are read, and their events added in one transaction, at a time.
-const PAGE: i64 = 500;
+const PAGE: i64 = 200;
 /// The new tables are near the ledger's end when so few positions are missing.
 const NEAR: i64 = 500;
 /// How often it is tried to come near, while others append.
@@ -179,8 +179,8 @@ impl<'a> Site<'a> {
                 let mut transaction = self.connection.begin().await?;
                 add(&mut transaction, self.views, &page).await?;
                 transaction.commit().await?;
-                // Half of the time is left to those who publish.
-                tokio::time::sleep(started.elapsed()).await;
+                // Most of the time is left to those who publish.
+                tokio::time::sleep(started.elapsed() * 2).await;
             }
         }
         Err(Error::Busy)

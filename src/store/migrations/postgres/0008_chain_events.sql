@@ -10,13 +10,13 @@ CREATE TABLE heads (
     hash      bytea  NOT NULL
 ) WITH (fillfactor = 50);
 
--- Puts so many events of a tenant behind its head.
-CREATE FUNCTION move_head(owner text, last_position bigint, counted bigint, last_hash bytea)
+-- Puts so many events of each of these tenants behind its head.
+CREATE FUNCTION move_heads(tenants text[], last_positions bigint[], counts bigint[], last_hashes bytea[])
     RETURNS void
     LANGUAGE sql VOLATILE AS
 $$
     INSERT INTO heads AS h (tenant_id, position, events, hash)
-    VALUES (owner, last_position, counted, last_hash)
+    SELECT x.* FROM unnest(tenants, last_positions, counts, last_hashes) AS x
     ON CONFLICT (tenant_id)
     DO UPDATE SET position = excluded.position, events = h.events + excluded.events, hash = excluded.hash
 $$;
@@ -35,10 +35,14 @@ DECLARE
     none    CONSTANT bytea := decode(repeat('00', 32), 'hex');
     given   CONSTANT regclass := pg_get_serial_sequence('events', 'position');
     event   record;
-    owner   text;
     head    bytea;
     last    bigint;
-    counted bigint := 0;
+    -- The tenants of these events, each with its last position, how many events it gets and its new head.
+    owners  text[];
+    lasts   bigint[];
+    counts  bigint[];
+    ends    bytea[];
+    owner   integer := 0;
 BEGIN
     FOR event IN
         SELECT x.tenant, x.content, x.before, x.follows, x.place
@@ -46,13 +50,15 @@ BEGIN
                    WITH ORDINALITY AS x (tenant, content, before, follows, place)
          ORDER BY x.place
     LOOP
-        IF owner IS DISTINCT FROM event.tenant THEN
-            IF counted > 0 THEN
-                PERFORM move_head(owner, last, counted, head);
+        IF owner = 0 OR owners[owner] <> event.tenant THEN
+            IF owner > 0 THEN
+                lasts[owner] := last;
+                ends[owner] := head;
             END IF;
-            owner := event.tenant;
-            counted := 0;
-            head := (SELECT h.hash FROM heads h WHERE h.tenant_id = owner);
+            owner := owner + 1;
+            owners[owner] := event.tenant;
+            counts[owner] := 0;
+            head := (SELECT h.hash FROM heads h WHERE h.tenant_id = event.tenant);
         END IF;
         last := nextval(given);
         head := sha256(event.content || int8send(last)
@@ -60,10 +66,12 @@ BEGIN
                        || coalesce(head, none));
         positions[event.place] := last;
         hashes[event.place] := head;
-        counted := counted + 1;
+        counts[owner] := counts[owner] + 1;
     END LOOP;
-    IF counted > 0 THEN
-        PERFORM move_head(owner, last, counted, head);
+    IF owner > 0 THEN
+        lasts[owner] := last;
+        ends[owner] := head;
+        PERFORM move_heads(owners, lasts, counts, ends);
     END IF;
 END
 $$;

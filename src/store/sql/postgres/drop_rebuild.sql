@@ -1,2 +1,2 @@
-SET client_min_messages = 'warning';
+SET client_min_messages = 'error';
 DROP SCHEMA IF EXISTS hookledger_rebuild CASCADE;

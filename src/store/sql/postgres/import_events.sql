@@ -12,7 +12,8 @@ WITH imported AS (
      ORDER BY x.position
     RETURNING tenant_id, position, hash
 ), moved AS (
-    SELECT move_head(last.tenant_id, last.position, last.events, last.hash)
+    SELECT move_heads(array_agg(last.tenant_id), array_agg(last.position), array_agg(last.events),
+                      array_agg(last.hash))
       FROM (SELECT DISTINCT ON (tenant_id)
                    tenant_id, position, hash, count(*) OVER (PARTITION BY tenant_id) AS events
               FROM imported
