@@ -9,19 +9,22 @@ use std::{
 use hookledger_domain::tenant::TenantId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// How many turns each tenant holds.
+type Held = Arc<Mutex<HashMap<TenantId, usize>>>;
+
 /// So many turns at a time.
 #[derive(Debug)]
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     max: usize,
     of_one_max: usize,
-    of_tenants: Arc<Mutex<HashMap<TenantId, usize>>>,
+    of_tenants: Held,
 }
 
 /// One of them, for as long as it is held.
 #[derive(Debug)]
 pub(super) struct Turn {
-    of: Option<(TenantId, Arc<Mutex<HashMap<TenantId, usize>>>)>,
+    of: Option<(TenantId, Held)>,
     _permit: OwnedSemaphorePermit,
 }
 
