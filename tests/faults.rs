@@ -11,6 +11,7 @@ mod neighbours;
 mod ordering;
 mod pace;
 mod postgres;
+mod rebuilding;
 mod reloading;
 mod rotation;
 mod second_process;
