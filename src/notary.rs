@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use hookledger_domain::clock::Clock;
-use tokio::task::JoinHandle;
 
 use crate::{
     nodes::{Held, Partition},
@@ -38,28 +37,9 @@ pub struct Options {
     pub held: Arc<Held>,
 }
 
-/// Seals until it is stopped.
-pub struct Notary {
-    task: JoinHandle<()>,
-}
-
-impl Notary {
-    /// Starts, within a tokio runtime.
-    pub fn start(options: Options) -> Self {
-        Self {
-            task: tokio::spawn(run(options)),
-        }
-    }
-
-    /// Stops. A seal that is being written is written wholly or not at all.
-    pub async fn stop(self) {
-        self.task.abort();
-        // Whether it was cut off or had ended by itself is all the same.
-        drop(self.task.await);
-    }
-}
-
-async fn run(options: Options) {
+/// Seals, without an end. Wherever it is cut off, a seal that is being written is written wholly or not at
+/// all.
+pub async fn run(options: Options) {
     let mut wait = BETWEEN_LOOKS.0;
     loop {
         tokio::time::sleep(wait).await;

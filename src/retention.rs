@@ -8,7 +8,6 @@ use std::{
 
 use chrono::TimeDelta;
 use hookledger_domain::clock::Clock;
-use tokio::task::JoinHandle;
 
 use crate::{
     metrics::Metrics,
@@ -43,28 +42,9 @@ pub struct Options {
     pub metrics: Arc<Metrics>,
 }
 
-/// Erases until it is stopped.
-pub struct Retention {
-    task: JoinHandle<()>,
-}
-
-impl Retention {
-    /// Starts, within a tokio runtime.
-    pub fn start(options: Options) -> Self {
-        Self {
-            task: tokio::spawn(run(options)),
-        }
-    }
-
-    /// Stops. A step that is under way is carried out wholly or not at all.
-    pub async fn stop(self) {
-        self.task.abort();
-        // Whether it was cut off or had ended by itself is all the same.
-        drop(self.task.await);
-    }
-}
-
-async fn run(options: Options) {
+/// Erases, without an end. Wherever it is cut off, a step that is under way is carried out wholly or not
+/// at all.
+pub async fn run(options: Options) {
     let every = between_passes(options.keep);
     let mut wait = FIRST;
     loop {

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::problem::Problem;
-use crate::store::{self, Views};
+use crate::store::{self, Hash, Views};
 
 pub(super) mod jwt;
 
@@ -291,18 +291,7 @@ fn is_equal(a: &[u8; 32], b: &[u8; 32]) -> bool {
 }
 
 fn decode_sha256(hex: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
-        return None;
-    };
-    if pairs.len() != bytes.len() {
-        return None;
-    }
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        let digits = std::str::from_utf8(pair).ok()?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    Some(bytes)
+    Hash::from_hex(hex).map(|hash| *hash.as_bytes())
 }
 
 #[cfg(test)]

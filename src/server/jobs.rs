@@ -2,44 +2,47 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
 use super::Parts;
 use crate::{
-    notary::{self, Notary, SigningKey},
-    retention::{self, Retention},
+    notary::{self, SigningKey},
+    retention,
     settings::Settings,
     store::Signer,
 };
 
-/// Runs until it is stopped.
-pub(super) struct Jobs {
-    retention: Retention,
-    notary: Notary,
-}
+/// Run until they are stopped.
+pub(super) struct Jobs([JoinHandle<()>; 2]);
 
 impl Jobs {
+    /// Starts them, within a tokio runtime.
     pub(super) fn start(parts: &Parts<'_>, signer: Option<Arc<dyn Signer>>) -> Self {
-        Self {
-            retention: Retention::start(retention::Options {
-                erasure: parts.store.erasure(),
-                keep: parts.settings.retention_bodies,
-                clock: parts.clock.clone(),
-                held: parts.held.clone(),
-                metrics: parts.metrics.clone(),
-            }),
-            notary: Notary::start(notary::Options {
-                audit: parts.store.audit(),
-                sealer: parts.store.sealer(),
-                signer,
-                every: parts.settings.seal_every,
-                clock: parts.clock.clone(),
-                held: parts.held.clone(),
-            }),
-        }
+        let retention = retention::run(retention::Options {
+            erasure: parts.store.erasure(),
+            keep: parts.settings.retention_bodies,
+            clock: parts.clock.clone(),
+            held: parts.held.clone(),
+            metrics: parts.metrics.clone(),
+        });
+        let notary = notary::run(notary::Options {
+            audit: parts.store.audit(),
+            sealer: parts.store.sealer(),
+            signer,
+            every: parts.settings.seal_every,
+            clock: parts.clock.clone(),
+            held: parts.held.clone(),
+        });
+        Self([tokio::spawn(retention), tokio::spawn(notary)])
     }
 
+    /// Cuts them off, one after the other.
     pub(super) async fn stop(self) {
-        self.retention.stop().await;
-        self.notary.stop().await;
+        for job in self.0 {
+            job.abort();
+            // Whether it was cut off or had ended by itself is all the same.
+            drop(job.await);
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Hash {
     }
 
     /// Reads what [`Display`](fmt::Display) writes; `None` if it is none.
-    pub(super) fn from_hex(text: &str) -> Option<Self> {
+    pub fn from_hex(text: &str) -> Option<Self> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         if text.len() != 64 || !text.bytes().all(is_hex) {
             return None;

@@ -1,5 +1,17 @@
 //! The embedded engine: one SQLite file, one writer thread, a pool of readers.
 
+/// The text of a statement, each of which is a file of its own, for the files of this folder.
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/src/store/sql/sqlite/",
+            $name,
+            ".sql"
+        ))
+    };
+}
+
 mod agenda;
 mod apply;
 mod audit;

@@ -18,7 +18,6 @@ use super::{
 use crate::store::{
     Error, Hash, Head,
     audit::{Chained, EventFilter, Found, LedgerHead, Link, RawEvent, Seal, Stretch},
-    chain::Content,
     engine::Audited,
 };
 
@@ -38,7 +37,6 @@ impl Chained for Asker {
         limit: u32,
         events_max: u32,
     ) -> Result<Found, Error> {
-        let mut stretch = stretch;
         if filter.tenant.is_none() && filter.aggregate_id.is_none() {
             // Positions alone are found by ranges of blocks: a stretch of them is read, and sorted.
             let step = u64::from(events_max);
@@ -52,7 +50,6 @@ impl Chained for Asker {
             };
             return Ok(Found { events, down_to });
         }
-        stretch.before = stretch.before.min(i64::MAX.cast_unsigned());
         let events = self
             .find_in(filter, stretch, limit, events_max.into())
             .await?;
@@ -231,20 +228,9 @@ fn seal(row: &PgRow) -> Result<Seal, Error> {
 }
 
 fn link(row: &PgRow) -> Result<Link, Error> {
-    let text = |name: &str| row.try_get::<&str, _>(name).map(str::as_bytes);
     Ok(Link::new(RawEvent {
         position: row.try_get("position")?,
-        content: Content {
-            tenant_id: text("tenant_id")?,
-            aggregate_type: text("aggregate_type")?,
-            aggregate_id: text("aggregate_id")?,
-            sequence: row.try_get("sequence")?,
-            event_type: text("event_type")?,
-            event_version: text("event_version")?,
-            recorded_at: row.try_get("recorded_at")?,
-            payload: text("payload")?,
-            metadata: text("metadata")?,
-        },
+        content: rows::content(row)?,
         hash: row.try_get("hash")?,
         before: row.try_get("before")?,
         body_sha256: row.try_get("body_sha256")?,

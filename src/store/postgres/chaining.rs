@@ -4,10 +4,8 @@ use std::collections::HashMap;
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 
-use crate::store::{
-    Error, Hash, Head,
-    chain::{Content, link},
-};
+use super::rows;
+use crate::store::{Error, Hash, Head, chain::link};
 
 /// An event that is to be chained.
 struct Unchained {
@@ -21,27 +19,14 @@ struct Unchained {
 
 impl Unchained {
     fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
-        let text = |name: &str| row.try_get::<&str, _>(name);
-        let (tenant, sequence) = (text("tenant_id")?, row.try_get("sequence")?);
-        let (aggregate_type, aggregate_id) = (text("aggregate_type")?, text("aggregate_id")?);
-        let content = Content {
-            tenant_id: tenant.as_bytes(),
-            aggregate_type: aggregate_type.as_bytes(),
-            aggregate_id: aggregate_id.as_bytes(),
-            sequence,
-            event_type: text("event_type")?.as_bytes(),
-            event_version: text("event_version")?.as_bytes(),
-            recorded_at: row.try_get("recorded_at")?,
-            payload: text("payload")?.as_bytes(),
-            metadata: text("metadata")?.as_bytes(),
-        };
+        let content = rows::content(row)?;
         Ok(Self {
             position: row.try_get("position")?,
             content: content.hash(),
-            tenant: tenant.to_owned(),
-            aggregate_type: aggregate_type.to_owned(),
-            aggregate_id: aggregate_id.to_owned(),
-            sequence,
+            tenant: row.try_get("tenant_id")?,
+            aggregate_type: row.try_get("aggregate_type")?,
+            aggregate_id: row.try_get("aggregate_id")?,
+            sequence: content.sequence,
         })
     }
 

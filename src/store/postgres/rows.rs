@@ -23,7 +23,9 @@ use serde::de::DeserializeOwned;
 use sqlx::{Row, postgres::PgRow, types::Json};
 use uuid::Uuid;
 
-use crate::store::{Error, Hash, LoggedAttempt, StoredEvent, WebhookSecrets, stats::Told};
+use crate::store::{
+    Error, Hash, LoggedAttempt, StoredEvent, WebhookSecrets, chain::Content, stats::Told,
+};
 
 /// A column of text that stands for a value.
 pub(super) fn parsed<T: FromStr>(row: &PgRow, column: &str) -> Result<T, Error>
@@ -92,6 +94,22 @@ pub(super) fn event(row: &PgRow) -> Result<SerializedEvent, Error> {
         row.try_get("payload")?,
         row.try_get("metadata")?,
     ))
+}
+
+/// What an event's hash covers, of a row that has its time in microseconds and its JSON as text.
+pub(super) fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
+    let text = |name: &str| row.try_get::<&str, _>(name).map(str::as_bytes);
+    Ok(Content {
+        tenant_id: text("tenant_id")?,
+        aggregate_type: text("aggregate_type")?,
+        aggregate_id: text("aggregate_id")?,
+        sequence: row.try_get("sequence")?,
+        event_type: text("event_type")?,
+        event_version: text("event_version")?,
+        recorded_at: row.try_get("recorded_at")?,
+        payload: text("payload")?,
+        metadata: text("metadata")?,
+    })
 }
 
 pub(super) fn hash(row: &PgRow) -> Result<Hash, Error> {

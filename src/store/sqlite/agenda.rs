@@ -18,12 +18,6 @@ use crate::store::{
     engine::{Agenda, Waiting},
 };
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 #[async_trait]
 impl Agenda for Sqlite {
     async fn next_waiting(

@@ -11,12 +11,6 @@ use rusqlite::{Connection, Params, ToSql, params};
 use super::recoveries;
 use crate::store::Error;
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 /// Carries out one change that an event at `position` of `tenant` causes.
 pub(super) fn apply(
     connection: &Connection,

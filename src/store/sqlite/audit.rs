@@ -19,12 +19,6 @@ use crate::store::{
     views::PAGE_BODY_BYTES_MAX,
 };
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 /// So many events are checked at a time, and so many positions looked through.
 const PAGE: i64 = 1000;
 

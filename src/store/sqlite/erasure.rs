@@ -12,12 +12,6 @@ use crate::store::{
     erasure::{Mark, Place, STEP_BODIES_MAX, STEP_BYTES_MAX, Step},
 };
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 /// A body that was looked at.
 struct Found {
     position: i64,

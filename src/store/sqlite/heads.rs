@@ -9,12 +9,6 @@ use crate::store::{
     chain::{Chaining, Content, link},
 };
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 /// So many events are chained at a time that were there before events were chained.
 const FILL_PAGE: u32 = 1000;
 

@@ -27,12 +27,6 @@ use crate::store::{
     views::PAGE_BODY_BYTES_MAX,
 };
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 impl Sqlite {
     pub(super) async fn ask<T>(
         &self,

@@ -8,12 +8,6 @@ use rusqlite::{Connection, params};
 use super::apply::{execute, millis};
 use crate::store::Error;
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 pub(super) fn note_outcome(
     connection: &Connection,
     tenant: &str,

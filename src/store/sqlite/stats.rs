@@ -13,12 +13,6 @@ use crate::store::{
     stats::{Beginning, MeasuredPage, PAGE_ATTEMPTS, Scope, Told},
 };
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 impl Sqlite {
     pub(super) async fn read_last_attempts(
         &self,

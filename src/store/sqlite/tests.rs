@@ -467,12 +467,6 @@ async fn pages(small: &mut Full, large: &mut Full, is_deep: bool) {
     }
 }
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 /// What the lanes ask, and the lists without filters.
 async fn statements(small: &mut Full, large: &mut Full) {
     for (sql, values) in [

@@ -13,12 +13,6 @@ use super::{
 };
 use crate::store::{Error, Hash, StoredEvent};
 
-macro_rules! sql {
-    ($name:literal) => {
-        include_str!(concat!("../../sql/sqlite/", $name, ".sql"))
-    };
-}
-
 /// So many events are read, and added in one transaction, at a time.
 const PAGE: u32 = 2000;
 /// So many pages may be read ahead.
