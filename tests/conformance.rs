@@ -42,8 +42,8 @@ trait Engine: Sized + Send + Sync {
     }
     /// An empty one.
     async fn fresh() -> Self;
-    /// One that holds the ledger of `tests/fixtures` that version 7 of the schema wrote.
-    async fn of_version_7() -> Self;
+    /// One that holds the ledger of `tests/fixtures` that this version of the schema wrote.
+    async fn of_version(version: u32) -> Self;
     /// Opens it.
     async fn open(&self, metrics: Arc<Metrics>) -> Result<Store, Error>;
     /// Opens it for reading only.

@@ -567,7 +567,7 @@ pub(super) async fn a_ledger_is_read_beside_its_server<E: Engine>() {
 
 /// It has no hashes yet; the server makes them when it starts.
 pub(super) async fn an_older_ledger_is_not_read_and_not_changed<E: Engine>() {
-    let engine = E::of_version_7().await;
+    let engine = E::of_version(7).await;
     for _ in 0..2 {
         let refused = engine.open_reader().await.err();
         assert!(

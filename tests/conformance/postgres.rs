@@ -78,11 +78,14 @@ impl Engine for Postgres {
         Self::on(&Server::shared().expect("scripts/test starts PostgreSQL"))
     }
 
-    async fn of_version_7() -> Self {
+    async fn of_version(version: u32) -> Self {
         let engine = Self::fresh().await;
-        let made = sqlx::raw_sql(include_str!("../fixtures/ledger-0007.postgres.sql"))
-            .execute(&engine.pool)
-            .await;
+        let sql = match version {
+            7 => include_str!("../fixtures/ledger-0007.postgres.sql"),
+            9 => include_str!("../fixtures/ledger-0009.postgres.sql"),
+            _ => panic!("no ledger of version {version} was kept"),
+        };
+        let made = sqlx::raw_sql(sql).execute(&engine.pool).await;
         made.expect("the older ledger is made");
         engine
     }

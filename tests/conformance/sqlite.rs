@@ -37,11 +37,13 @@ impl Engine for Sqlite {
         Self { directory }
     }
 
-    async fn of_version_7() -> Self {
+    async fn of_version(version: u32) -> Self {
         let engine = Self::fresh().await;
-        let made = engine
-            .connect()
-            .execute_batch(include_str!("../fixtures/ledger-0007.sqlite.sql"));
+        let made = engine.connect().execute_batch(match version {
+            7 => include_str!("../fixtures/ledger-0007.sqlite.sql"),
+            9 => include_str!("../fixtures/ledger-0009.sqlite.sql"),
+            _ => panic!("no ledger of version {version} was kept"),
+        });
         made.expect("the older ledger is made");
         engine
     }
