@@ -17,6 +17,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
 
 use crate::{
+    inbound::Stripe,
     metrics::Metrics,
     nodes::Nodes,
     store::{Audit, Rebuild, Sealer, Signer, Views},
@@ -26,6 +27,7 @@ use crate::{
 mod around;
 mod audit;
 mod auth;
+mod billing;
 mod call;
 mod deliveries;
 mod docs;
@@ -68,6 +70,8 @@ pub struct Options {
     pub signer: Option<Arc<dyn Signer>>,
     /// Knows this node and the others.
     pub nodes: Nodes,
+    /// Takes Stripe's callbacks.
+    pub stripe: Stripe,
     /// The token with every permission.
     pub platform_token: String,
     /// How JWTs are checked; `None`: there are none.
@@ -87,6 +91,7 @@ pub struct Api {
     rebuild: Rebuild,
     desk: audit::Desk,
     nodes: Nodes,
+    stripe: billing::Counter,
     auth: auth::Authenticator<Views>,
     health: Arc<dyn Health>,
     metrics: Arc<Metrics>,
@@ -116,6 +121,7 @@ impl Api {
             rebuild: options.rebuild,
             desk: audit::Desk::new(options.audit, options.sealer, options.signer),
             nodes: options.nodes,
+            stripe: billing::Counter::new(options.stripe),
             health: options.health,
             metrics: options.metrics,
             clock: options.clock,
@@ -169,6 +175,7 @@ fn register(config: &mut ServiceConfig<'_>) {
         .configure(rebuild::register)
         .configure(audit::register)
         .configure(stats::register)
+        .configure(billing::register)
         .configure(topics::register)
         .configure(tokens::register)
         .configure(tenant::register)

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod entropy;
 pub mod http;
+pub mod inbound;
 pub mod metrics;
 pub mod nodes;
 pub mod notary;

@@ -12,6 +12,16 @@ use prometheus_client::{
 /// The media type of [`Metrics::encode`].
 pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// What may become of a callback of Stripe's.
+pub const CALLBACK_OUTCOMES: [&str; 6] = [
+    "applied",
+    "stale",
+    "ignored",
+    "unassigned",
+    "duplicate",
+    "refused",
+];
+
 /// Everything that is counted. The fields are atomic numbers: counting takes no lock.
 #[derive(Debug)]
 pub struct Metrics {
@@ -47,6 +57,8 @@ pub struct Metrics {
     attempts_failed: Counter,
     /// Failed attempts by their code, in the order of [`FailureCode::ALL`].
     attempt_failures: [Counter; FailureCode::ALL.len()],
+    /// Stripe's callbacks by what became of them, in the order of [`CALLBACK_OUTCOMES`].
+    callbacks: [Counter; CALLBACK_OUTCOMES.len()],
     http_requests: Family<HttpLabels, Counter>,
     registry: Registry,
 }
@@ -72,6 +84,8 @@ impl Metrics {
         let failures: OneLabel = register(all, "attempt_failures", help);
         let help = "Bodies of messages and answers that were erased, by reason";
         let bodies_erased: OneLabel = register(all, "bodies_erased", help);
+        let help = "Callbacks of Stripe's by what became of them";
+        let callbacks: OneLabel = register(all, "stripe_callbacks", help);
         let help = "Deliveries that ended, by status";
         let deliveries: OneLabel = register(all, "deliveries_ended", help);
         Self {
@@ -114,6 +128,8 @@ impl Metrics {
             bodies_erased_by_retention: bodies_erased
                 .get_or_create_owned(&[("reason", "retention")]),
             bodies_erased_by_hand: bodies_erased.get_or_create_owned(&[("reason", "request")]),
+            callbacks: CALLBACK_OUTCOMES
+                .map(|outcome| callbacks.get_or_create_owned(&[("outcome", outcome)])),
             http_requests: register(
                 all,
                 "http_requests",
@@ -132,6 +148,14 @@ impl Metrics {
         self.attempts_failed.inc();
         let mut codes = FailureCode::ALL.iter().zip(&self.attempt_failures);
         if let Some((_, counter)) = codes.find(|(known, _)| **known == code) {
+            counter.inc();
+        }
+    }
+
+    /// Counts a callback of Stripe's, by one of [`CALLBACK_OUTCOMES`].
+    pub fn count_callback(&self, outcome: &str) {
+        let mut outcomes = CALLBACK_OUTCOMES.iter().zip(&self.callbacks);
+        if let Some((_, counter)) = outcomes.find(|(known, _)| **known == outcome) {
             counter.inc();
         }
     }
@@ -183,6 +207,7 @@ mod tests {
         metrics.circuits_open.set(2);
         metrics.attempts_in_flight.set(3);
         metrics.deliveries_exhausted.inc();
+        metrics.count_callback("duplicate");
         let text = metrics.encode();
         for line in [
             "hookledger_messages_accepted_total 1",
@@ -193,6 +218,8 @@ mod tests {
             "hookledger_circuits_open 2",
             "hookledger_attempts_in_flight 3",
             r#"hookledger_deliveries_ended_total{status="exhausted"} 1"#,
+            r#"hookledger_stripe_callbacks_total{outcome="duplicate"} 1"#,
+            r#"hookledger_stripe_callbacks_total{outcome="applied"} 0"#,
             "# EOF",
         ] {
             assert!(

@@ -19,6 +19,7 @@ use tokio::{runtime::Runtime, signal::unix};
 
 use crate::{
     http::{self, Api},
+    inbound::{self, Stripe},
     metrics::Metrics,
     nodes::{self, Held, Nodes},
     notary,
@@ -142,7 +143,8 @@ impl Server {
         let tenants = parts.start_tenants(keys).await?;
         let nodes = parts.start_nodes(&tenants, role).await?;
         // A guest is gone before there is something to do.
-        let jobs = (role == Role::Node).then(|| Jobs::start(&parts, signer.clone()));
+        let jobs =
+            (role == Role::Node).then(|| Jobs::start(&parts, tenants.clone(), signer.clone()));
         let health = Arc::new(Beat::new(store.views(), tenants.clone()));
         let api = Api::new(http::Options {
             tenants: tenants.clone(),
@@ -152,6 +154,12 @@ impl Server {
             sealer: store.sealer(),
             signer,
             nodes: nodes.clone(),
+            stripe: Stripe::new(inbound::Options {
+                secrets: settings.stripe_webhook_secrets,
+                tenants: tenants.clone(),
+                clock: clock.clone(),
+                metrics: metrics.clone(),
+            }),
             platform_token: platform_token.expose().to_owned(),
             jwt: jwt_options(settings.jwt),
             health,
@@ -258,6 +266,7 @@ impl Parts<'_> {
             threads: threads_per_role(),
             held: self.held.clone(),
             cluster: store.cluster(),
+            billing: settings.billing,
         };
         Ok(Tenants::start(options).await?)
     }

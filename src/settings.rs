@@ -6,18 +6,20 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use hookledger_domain::target::Allowance;
+use hookledger_domain::{callback::Rules, stripe::signature::EndpointSecret, target::Allowance};
 
+mod definition;
 pub mod keys;
 mod parse;
 mod secret;
 mod sources;
 mod table;
 
+pub use definition::{Definition, ENVIRONMENT_PREFIX};
 pub use parse::Invalid;
 pub use secret::SecretText;
 pub use sources::{Error, Inputs, Loaded, Place, Reported, Source, load};
-pub use table::{Definition, ENVIRONMENT_PREFIX, TABLE};
+pub use table::TABLE;
 
 /// Every setting with its value, checked.
 #[derive(Debug, Clone)]
@@ -64,6 +66,10 @@ pub struct Settings {
     pub seal_every: Duration,
     /// The private key that signs seals.
     pub seal_key_file: Option<PathBuf>,
+    /// What Stripe signs its callbacks with; none means that they are not taken.
+    pub stripe_webhook_secrets: Vec<EndpointSecret>,
+    /// How Stripe's callbacks are taken.
+    pub billing: Rules,
     /// The platform's own identity provider.
     pub jwt: Jwt,
     /// What is logged, in the syntax of tracing's `EnvFilter`.
@@ -163,6 +169,8 @@ impl Settings {
             retention_bodies: Duration::ZERO,
             seal_every: Duration::ZERO,
             seal_key_file: None,
+            stripe_webhook_secrets: Vec::new(),
+            billing: Rules::default(),
             jwt: Jwt {
                 key: None,
                 issuer: None,

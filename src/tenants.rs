@@ -9,6 +9,7 @@ mod accept;
 mod actor;
 mod attempt;
 mod bodies;
+mod callbacks;
 mod commands;
 mod directory;
 mod erasing;
@@ -26,6 +27,7 @@ mod slots;
 mod steering;
 
 pub use attempt::hex;
+pub use callbacks::{Assigned, Taken};
 pub use error::Error;
 pub use explaining::Explanation;
 pub use history::Episode;
@@ -40,6 +42,7 @@ use std::{
 };
 
 use hookledger_domain::{
+    callback,
     clock::Clock,
     retry::Schedule,
     target::Policy,
@@ -89,6 +92,8 @@ pub struct Options {
     pub held: Arc<Held>,
     /// What it shares with other nodes, if there may be some.
     pub cluster: Option<Cluster>,
+    /// How Stripe's callbacks are taken.
+    pub billing: callback::Rules,
 }
 
 /// How many attempts may run at one time.
@@ -139,6 +144,7 @@ pub(crate) struct Shared {
     is_stopping: AtomicBool,
     held: Arc<Held>,
     cluster: Option<Cluster>,
+    billing: callback::Rules,
 }
 
 impl Shared {
@@ -233,6 +239,7 @@ impl Tenants {
             is_stopping: AtomicBool::new(false),
             held: options.held,
             cluster: options.cluster,
+            billing: options.billing,
         });
         shared.reload_catalogue().await?;
         if shared.cluster.is_some() {

@@ -13,6 +13,7 @@ use hookledger_projections::query::Page;
 
 mod appends;
 mod audit;
+mod billing;
 mod commands;
 mod copying;
 mod erasing;
@@ -112,6 +113,11 @@ macro_rules! conforms {
                 events_are_listed_by_what_is_asked_for,
                 a_ledger_is_read_beside_its_server,
                 an_older_ledger_is_not_read_and_not_changed,
+            }
+            billing {
+                subscriptions_and_invoices_show_what_was_seen_last,
+                callbacks_without_tenant_come_in_pages,
+                a_customer_leads_to_its_tenants,
             }
             commands {
                 an_aggregate_reads_back,

@@ -18,6 +18,8 @@ pub enum ActorKind {
     User,
     /// Hookledger itself, by one of its rules.
     System,
+    /// Stripe, by a callback whose signature was verified.
+    Stripe,
 }
 
 impl ActorKind {
@@ -28,6 +30,7 @@ impl ActorKind {
             Self::Token => "token",
             Self::User => "user",
             Self::System => "system",
+            Self::Stripe => "stripe",
         }
     }
 }
@@ -62,11 +65,21 @@ impl Actor {
         }
     }
 
+    /// Stripe, whose callbacks are verified.
+    pub fn stripe() -> Self {
+        Self {
+            kind: ActorKind::Stripe,
+            id: Arc::from("stripe"),
+            name: Arc::from("Stripe"),
+        }
+    }
+
     /// What a sentence about it begins with.
     pub fn called(&self) -> &str {
         match self.kind {
             ActorKind::Platform => "The platform",
             ActorKind::System => "Hookledger",
+            ActorKind::Stripe => "Stripe",
             ActorKind::Token | ActorKind::User if self.name.is_empty() => &self.id,
             ActorKind::Token | ActorKind::User => &self.name,
         }
@@ -144,6 +157,7 @@ impl Origin {
             "token" => ActorKind::Token,
             "user" => ActorKind::User,
             "system" => ActorKind::System,
+            "stripe" => ActorKind::Stripe,
             _ => return None,
         };
         Some(Self {
@@ -173,6 +187,7 @@ mod tests {
         };
         assert_eq!(Actor::platform().called(), "The platform");
         assert_eq!(Actor::system("deliver").called(), "Hookledger");
+        assert_eq!(Actor::stripe().called(), "Stripe");
         assert_eq!(token("Ann").called(), "Ann");
         assert_eq!(token("").called(), "tok_1");
     }

@@ -4,6 +4,8 @@ use cqrs_es::{Aggregate, DomainEvent};
 use serde::Serialize;
 
 use crate::{
+    billing::{self, Billing},
+    callback::{self, Callback, Unassigned, UnassignedEvent},
     delivery::{self, Delivery},
     message::{self, Message},
     recovery::{self, Recovery},
@@ -30,6 +32,12 @@ pub enum Fact {
     Delivery(delivery::Event),
     /// Of a recovery.
     Recovery(recovery::Event),
+    /// Of a tenant's billing.
+    Billing(billing::Event),
+    /// Of a callback of Stripe's.
+    Callback(callback::Event),
+    /// Of a callback without tenant.
+    Unassigned(UnassignedEvent),
 }
 
 /// A stored event that this version cannot read.
@@ -101,6 +109,9 @@ facts! {
     Message => Message,
     Delivery => Delivery,
     Recovery => Recovery,
+    Billing => Billing,
+    Callback => Callback,
+    Unassigned => Unassigned,
 }
 
 fn encode(event: &impl Serialize) -> Result<String, serde_json::Error> {

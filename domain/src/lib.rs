@@ -4,6 +4,8 @@
 //! command. `tests/architecture.rs` of the server holds this crate to that.
 
 pub mod actor;
+pub mod billing;
+pub mod callback;
 pub mod circuit;
 pub mod clock;
 pub mod delivery;
@@ -19,6 +21,7 @@ pub mod redaction;
 pub mod retry;
 pub mod sealed;
 pub mod signature;
+pub mod stripe;
 pub mod target;
 pub mod tenant;
 pub mod topic;

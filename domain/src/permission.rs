@@ -21,6 +21,8 @@ pub enum Permission {
     MessagesPublish,
     /// Read and check the tenant's part of the ledger.
     AuditRead,
+    /// See subscription and invoices.
+    BillingRead,
     /// Manage the tenant's API tokens.
     TokensManage,
 }
@@ -36,6 +38,7 @@ impl Permission {
             Self::DeliveriesRedeliver => "deliveries:redeliver",
             Self::MessagesPublish => "messages:publish",
             Self::AuditRead => "audit:read",
+            Self::BillingRead => "billing:read",
             Self::TokensManage => "tokens:manage",
         }
     }
@@ -115,6 +118,7 @@ mod tests {
             (P::DeliveriesRedeliver, "ao"),
             (P::MessagesPublish, "ap"),
             (P::AuditRead, "a"),
+            (P::BillingRead, "a"),
             (P::TokensManage, "a"),
         ];
         for (permission, letters) in table {

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-type HmacSha256 = Hmac<Sha256>;
+pub(crate) type HmacSha256 = Hmac<Sha256>;
 
 /// The value of `X-Webhook-Signature`: `sha256=` and the lower-case hexadecimal HMAC of `body`.
 #[must_use]
@@ -219,7 +219,7 @@ fn standard_mac(secret: &Secret, message_id: &str, timestamp: i64, body: &[u8]) 
 /// Prepares HMAC-SHA256 for a key of any length. RFC 2104: a key up to the block's 64 bytes is
 /// padded with zeros, a longer one is its digest; done here because the crate's own constructor
 /// for slices returns an error that cannot happen.
-fn keyed(key: &[u8]) -> HmacSha256 {
+pub(crate) fn keyed(key: &[u8]) -> HmacSha256 {
     let mut block = [0u8; 64];
     match block.get_mut(..key.len()) {
         Some(start) => start.copy_from_slice(key),
@@ -232,7 +232,7 @@ fn hex_digit(nibble: u8) -> char {
     char::from(b"0123456789abcdef"[usize::from(nibble & 0x0f)])
 }
 
-fn decode_hex(hex: &str) -> Option<[u8; 32]> {
+pub(crate) fn decode_hex(hex: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     let (pairs, []) = hex.as_bytes().as_chunks::<2>() else {
         return None;

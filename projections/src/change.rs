@@ -1,3 +1,4 @@
+mod billing;
 mod deliveries;
 mod webhooks;
 
@@ -7,14 +8,15 @@ use hookledger_domain::{
     fact::Fact,
     ids::{AttemptId, DeliveryId, InvalidId, MessageId, RecoveryId, TokenId, WebhookId},
     message, recovery,
+    stripe::{InvalidStripeId, StripeId},
     tenant::{self, InvalidTenantId, TenantId},
     topic::{self, InvalidTopic, Topic},
     webhook::{self, Config, DisableReason},
 };
 
 use crate::rows::{
-    AttemptRow, DeliveryRow, MessageRow, RecoveryRow, Secrets, TenantRow, TokenRow, TopicRow,
-    WebhookRow,
+    AttemptRow, DeliveryRow, InvoiceRow, MessageRow, RecoveryRow, Secrets, SubscriptionRow,
+    TenantRow, TokenRow, TopicRow, UnassignedRow, WebhookRow,
 };
 
 /// An event with its place in the ledger.
@@ -104,6 +106,12 @@ pub enum Change {
         state: recovery::State,
         completed_at: DateTime<Utc>,
     },
+    PutSubscription(Box<SubscriptionRow>),
+    PutInvoice(Box<InvoiceRow>),
+    InsertUnassigned(Box<UnassignedRow>),
+    DeleteUnassigned {
+        id: StripeId,
+    },
     /// The bytes that lie beside the event by which the message was accepted are no more.
     EraseMessageBody {
         id: MessageId,
@@ -164,6 +172,12 @@ impl From<InvalidTenantId> for WrongId {
     }
 }
 
+impl From<InvalidStripeId> for WrongId {
+    fn from(_: InvalidStripeId) -> Self {
+        Self
+    }
+}
+
 impl From<InvalidTopic> for WrongId {
     fn from(_: InvalidTopic) -> Self {
         Self
@@ -202,6 +216,12 @@ pub fn project(
             deliveries::changes(id.parse()?, tenant_id, &recorded, event, changes);
         }
         Fact::Recovery(event) => changes.push(recovery_change(id.parse()?, &recorded, event)),
+        Fact::Billing(event) => changes.extend(billing::change(id.parse()?, event)),
+        // What a callback has led to stands beside it.
+        Fact::Callback(_) => {}
+        Fact::Unassigned(event) => {
+            changes.push(billing::unassigned(id.parse()?, &recorded, event));
+        }
     }
     Ok(())
 }

@@ -1,12 +1,16 @@
 //! How the views may be asked: filters, pages and cursors.
 
-use std::{fmt::Display, str::FromStr};
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
     delivery::Status,
     ids::{DeliveryId, MessageId, WebhookId},
+    stripe::StripeId,
     topic::Topic,
 };
 
@@ -59,6 +63,34 @@ pub fn decode_cursor<Id: FromStr>(cursor: &str) -> Result<Id, InvalidCursor> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| InvalidCursor)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| InvalidCursor)?;
     text.parse().map_err(|_| InvalidCursor)
+}
+
+/// The place of a callback without tenant in the list of them: when it arrived, and its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnassignedPlace {
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+    /// Its id at Stripe.
+    pub id: StripeId,
+}
+
+impl Display for UnassignedPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{},{}", self.received_at.timestamp_millis(), self.id)
+    }
+}
+
+impl FromStr for UnassignedPlace {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCursor> {
+        let (millis, id) = text.split_once(',').ok_or(InvalidCursor)?;
+        let millis = millis.parse().map_err(|_| InvalidCursor)?;
+        Ok(Self {
+            received_at: DateTime::from_timestamp_millis(millis).ok_or(InvalidCursor)?,
+            id: id.parse().map_err(|_| InvalidCursor)?,
+        })
+    }
 }
 
 /// A stretch of time: from `from` (inclusive) to `to` (exclusive).

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use hookledger_domain::{
+    billing::{Invoice, Subscription},
+    callback::Reason,
     delivery::{
         Status,
         attempt::{Failure, Trigger},
@@ -12,11 +14,14 @@ use hookledger_domain::{
     message::{IdempotencyKey, Skipped},
     permission::Role,
     recovery::{Selection, State},
+    stripe::StripeId,
     tenant::TenantId,
     topic::Topic,
     webhook::{Config, DisableReason, PreviousSecret, SealedSecret},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::query::UnassignedPlace;
 
 /// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -228,4 +233,56 @@ pub struct RecoveryRow {
     pub requested: u64,
     /// When it ended.
     pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// A subscription of a tenant, as Stripe has shown it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionRow {
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// The subscription.
+    pub subscription: Subscription,
+}
+
+/// An invoice of a tenant, likewise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvoiceRow {
+    /// Who is to pay.
+    pub tenant_id: TenantId,
+    /// The invoice.
+    pub invoice: Invoice,
+}
+
+/// A callback of Stripe's of which nobody knows whose it is; one that was assigned has no row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnassignedRow {
+    /// Its id at Stripe.
+    pub id: StripeId,
+    /// When it arrived.
+    pub received_at: DateTime<Utc>,
+    /// Why nobody knows.
+    pub reason: Reason,
+    /// What happened, in Stripe's words.
+    pub kind: String,
+    /// When it happened.
+    pub created_at: DateTime<Utc>,
+    /// It is about money, not about a test; `None`: it does not say.
+    pub livemode: Option<bool>,
+    /// The customer whom it is about.
+    pub customer_id: Option<StripeId>,
+    /// The tenant that its metadata names.
+    pub metadata_tenant: Option<String>,
+    /// What it gives as `client_reference_id`.
+    pub client_reference: Option<String>,
+}
+
+impl UnassignedRow {
+    /// Its place in the list.
+    #[must_use]
+    pub fn place(&self) -> UnassignedPlace {
+        UnassignedPlace {
+            received_at: self.received_at,
+            id: self.id.clone(),
+        }
+    }
 }

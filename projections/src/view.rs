@@ -16,6 +16,9 @@ pub enum View {
     Deliveries,
     Attempts,
     Recoveries,
+    Subscriptions,
+    Invoices,
+    UnassignedCallbacks,
 }
 
 /// A name that no view has.
@@ -25,7 +28,7 @@ pub struct UnknownView(String);
 
 impl View {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Tenants,
         Self::Tokens,
         Self::Topics,
@@ -34,6 +37,9 @@ impl View {
         Self::Deliveries,
         Self::Attempts,
         Self::Recoveries,
+        Self::Subscriptions,
+        Self::Invoices,
+        Self::UnassignedCallbacks,
     ];
 
     /// Its name, which is that of its table, too.
@@ -47,6 +53,9 @@ impl View {
             Self::Deliveries => "deliveries",
             Self::Attempts => "attempts",
             Self::Recoveries => "recoveries",
+            Self::Subscriptions => "subscriptions",
+            Self::Invoices => "invoices",
+            Self::UnassignedCallbacks => "unassigned_callbacks",
         }
     }
 }
@@ -89,6 +98,9 @@ impl Change {
             Self::InsertRecovery(_) | Self::AdvanceRecovery { .. } | Self::EndRecovery { .. } => {
                 View::Recoveries
             }
+            Self::PutSubscription(_) => View::Subscriptions,
+            Self::PutInvoice(_) => View::Invoices,
+            Self::InsertUnassigned(_) | Self::DeleteUnassigned { .. } => View::UnassignedCallbacks,
             Self::EraseMessageBody { .. } | Self::EraseResponseBody { .. } => return None,
         })
     }

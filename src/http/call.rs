@@ -1,7 +1,13 @@
 //! One request, as the handlers see it: they ask in their own order for the caller, the
 //! parameters and the body, so that nobody without a token learns what is wrong with a body.
 
-use std::{future::ready, net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    future::ready,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     FromRequest, HttpMessage, HttpRequest,
@@ -12,7 +18,11 @@ use actix_web::{
     web::{Bytes, BytesMut, Data},
 };
 use futures_util::StreamExt;
-use hookledger_domain::{actor::Origin, permission::Permission, tenant::TenantId};
+use hookledger_domain::{
+    actor::{Actor, Origin},
+    permission::Permission,
+    tenant::TenantId,
+};
 
 use super::{
     Api,
@@ -27,6 +37,9 @@ use super::{
 pub(super) const ADMIN_BYTES_MAX: usize = 64 * 1024;
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Says whether a piece of a body with so many bytes may be taken.
+type Admit<'a> = dyn FnMut(usize) -> Result<(), Problem> + 'a;
 
 /// One request.
 pub(super) struct Call {
@@ -102,12 +115,23 @@ impl Call {
 
     /// What the ledger keeps about how a command of `caller` came to be.
     pub(super) fn origin(&self, caller: &Caller) -> Origin {
-        self.origin_of(Some(caller.tenant.clone()), &caller.identity)
+        self.origin_of(Some(caller.tenant.clone()), caller.identity.actor())
     }
 
     /// The same for a command of the platform that concerns `tenant` or none.
     pub(super) fn platform_origin(&self, tenant: Option<TenantId>) -> Origin {
-        self.origin_of(tenant, &Identity::Platform)
+        self.origin_of(tenant, Identity::Platform.actor())
+    }
+
+    /// The same for what Stripe tells, of whatever tenant.
+    pub(super) fn stripe_origin(&self) -> Origin {
+        self.origin_of(None, Actor::stripe())
+    }
+
+    /// The address from which the request came.
+    pub(super) fn client(&self) -> IpAddr {
+        let peer = self.request.peer_addr();
+        peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip())
     }
 
     /// A part of the path, as it stands there.
@@ -168,12 +192,24 @@ impl Call {
     /// out too long not to its end.
     pub(super) async fn json(&mut self, bytes_max: usize) -> Result<Bytes, Problem> {
         self.require_json()?;
+        self.bytes(bytes_max, &mut |_| Ok(())).await
+    }
+
+    /// The bytes of a body whatever it is, read likewise. `admit` is told of the size of each piece, and
+    /// may refuse it.
+    pub(super) async fn bytes(
+        &mut self,
+        bytes_max: usize,
+        admit: &mut Admit<'_>,
+    ) -> Result<Bytes, Problem> {
         let announced = self.request.headers().get(CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > bytes_max as u64) {
             return Err(Problem::body_too_large(bytes_max));
         }
-        match tokio::time::timeout(BODY_TIMEOUT, read_all(&mut self.payload, bytes_max)).await {
+        match tokio::time::timeout(BODY_TIMEOUT, read_all(&mut self.payload, bytes_max, admit))
+            .await
+        {
             Ok(bytes) => bytes,
             Err(_) => Err(Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
@@ -217,7 +253,7 @@ impl Call {
         Ok(Caller { tenant, identity })
     }
 
-    fn origin_of(&self, tenant: Option<TenantId>, identity: &Identity) -> Origin {
+    fn origin_of(&self, tenant: Option<TenantId>, actor: Actor) -> Origin {
         let request_id = self
             .request
             .extensions()
@@ -225,7 +261,7 @@ impl Call {
             .map(|id| id.0.clone());
         Origin {
             tenant,
-            actor: identity.actor(),
+            actor,
             request_id,
             client: self.request.peer_addr().map(client),
             cause: None,
@@ -237,9 +273,18 @@ fn client(address: SocketAddr) -> Arc<str> {
     Arc::from(address.ip().to_string())
 }
 
-async fn read_all(payload: &mut Payload, bytes_max: usize) -> Result<Bytes, Problem> {
+async fn read_all(
+    payload: &mut Payload,
+    bytes_max: usize,
+    admit: &mut Admit<'_>,
+) -> Result<Bytes, Problem> {
+    let mut take = |read: usize, chunk: Result<Bytes, PayloadError>| -> Result<Bytes, Problem> {
+        let chunk = within(read, chunk, bytes_max)?;
+        admit(chunk.len())?;
+        Ok(chunk)
+    };
     let first = match payload.next().await {
-        Some(chunk) => within(0, chunk, bytes_max)?,
+        Some(chunk) => take(0, chunk)?,
         None => return Ok(Bytes::new()),
     };
     // Most bodies come in one piece, which then needs no copy.
@@ -247,9 +292,9 @@ async fn read_all(payload: &mut Payload, bytes_max: usize) -> Result<Bytes, Prob
         return Ok(first);
     };
     let mut all = BytesMut::from(first.as_ref());
-    all.extend_from_slice(&within(all.len(), second, bytes_max)?);
+    all.extend_from_slice(&take(all.len(), second)?);
     while let Some(chunk) = payload.next().await {
-        let chunk = within(all.len(), chunk, bytes_max)?;
+        let chunk = take(all.len(), chunk)?;
         all.extend_from_slice(&chunk);
     }
     Ok(all.freeze())
@@ -281,7 +326,7 @@ mod tests {
 
     async fn read(body: &'static str, bytes_max: usize) -> Result<Bytes, Problem> {
         let (_, mut payload) = TestRequest::default().set_payload(body).to_http_parts();
-        read_all(&mut payload, bytes_max).await
+        read_all(&mut payload, bytes_max, &mut |_| Ok(())).await
     }
 
     #[actix_web::test]

@@ -206,7 +206,7 @@ async fn change_tenant(mut call: Call) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(TenantView::from(row)))
 }
 
-fn tenant_id(field: &str, value: &RawValue, errors: &mut Errors) -> Option<TenantId> {
+pub(super) fn tenant_id(field: &str, value: &RawValue, errors: &mut Errors) -> Option<TenantId> {
     let id = fields::text(field, value, errors)?.parse();
     id.map_err(|error: InvalidTenantId| errors.push(field, "invalid_value", error.to_string()))
         .ok()

@@ -1,4 +1,4 @@
-//! What is done now and then, without anybody asking for it.
+//! What is done now and then or at the start, without anybody asking for it.
 
 use std::sync::Arc;
 
@@ -10,14 +10,19 @@ use crate::{
     retention,
     settings::Settings,
     store::Signer,
+    tenants::Tenants,
 };
 
-/// Run until they are stopped.
-pub(super) struct Jobs([JoinHandle<()>; 2]);
+/// Run until they are stopped, or have done what there was to do.
+pub(super) struct Jobs([JoinHandle<()>; 3]);
 
 impl Jobs {
     /// Starts them, within a tokio runtime.
-    pub(super) fn start(parts: &Parts<'_>, signer: Option<Arc<dyn Signer>>) -> Self {
+    pub(super) fn start(
+        parts: &Parts<'_>,
+        tenants: Tenants,
+        signer: Option<Arc<dyn Signer>>,
+    ) -> Self {
         let retention = retention::run(retention::Options {
             erasure: parts.store.erasure(),
             keep: parts.settings.retention_bodies,
@@ -33,7 +38,12 @@ impl Jobs {
             clock: parts.clock.clone(),
             held: parts.held.clone(),
         });
-        Self([tokio::spawn(retention), tokio::spawn(notary)])
+        let settling = async move { tenants.settle_callbacks().await };
+        Self([
+            tokio::spawn(retention),
+            tokio::spawn(notary),
+            tokio::spawn(settling),
+        ])
     }
 
     /// Cuts them off, one after the other.

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use hookledger_domain::{
+    callback::Mode,
     duration,
+    stripe::signature::{self, EndpointSecret, InvalidEndpointSecret},
     target::{Allowance, InvalidAllowance},
 };
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
@@ -116,6 +118,17 @@ pub enum Invalid {
     /// No master key.
     #[error(transparent)]
     MasterKey(#[from] keys::InvalidMasterKey),
+    /// No signing secret of Stripe's.
+    #[error("entry {number}: {source}")]
+    StripeSecret {
+        /// The place in the list, from 1.
+        number: usize,
+        /// What is wrong with it.
+        source: InvalidEndpointSecret,
+    },
+    /// No mode of Stripe's.
+    #[error("expected live, test or any")]
+    StripeMode,
     /// A second source of the key that JWTs are checked with.
     #[error("set only one of jwt_public_key_file, jwt_jwks_file and jwt_hs256_secret")]
     SecondJwtKey,
@@ -282,6 +295,29 @@ pub(super) fn platform_token(text: &str) -> Result<SecretText, Invalid> {
 pub(super) fn master_key(text: &str) -> Result<SecretText, Invalid> {
     keys::parse_master_keys(text)?;
     Ok(SecretText::from(text))
+}
+
+pub(super) fn stripe_secrets(text: &str) -> Result<Vec<EndpointSecret>, Invalid> {
+    let entries: Vec<&str> = text.split(',').map(str::trim).collect();
+    if entries.len() > signature::SECRETS_MAX {
+        return Err(Invalid::TooMany {
+            count: entries.len(),
+            max: signature::SECRETS_MAX,
+        });
+    }
+    let read = |(number, entry): (usize, &str)| {
+        EndpointSecret::parse(entry).map_err(|source| Invalid::StripeSecret { number, source })
+    };
+    (1..).zip(entries).map(read).collect()
+}
+
+pub(super) fn stripe_mode(text: &str) -> Result<Mode, Invalid> {
+    match text {
+        "any" => Ok(Mode::Any),
+        "live" => Ok(Mode::Live),
+        "test" => Ok(Mode::Test),
+        _ => Err(Invalid::StripeMode),
+    }
 }
 
 pub(super) fn hs256_secret(secret: &str) -> Result<SecretText, Invalid> {

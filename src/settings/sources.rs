@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, ffi::OsString, fmt, io, path::PathBuf};
 
 use super::{
     Settings, TABLE,
+    definition::{Definition, ENVIRONMENT_PREFIX, Fallback},
     parse::Invalid,
-    table::{Definition, ENVIRONMENT_PREFIX, Fallback},
 };
 
 mod file;

@@ -395,7 +395,7 @@ fn operators_find_every_setting_in_their_documents() {
         .collect();
     assert_eq!(found, expected);
     for (definition, (name, rest)) in TABLE.iter().zip(rows) {
-        if let table::Fallback::Value(value) = definition.fallback {
+        if let definition::Fallback::Value(value) = definition.fallback {
             let shown = match value {
                 "" => "empty | ".to_owned(),
                 value => format!("`{value}` | "),

@@ -7,12 +7,16 @@ use cqrs_es::persist::SerializedEvent;
 use hookledger_domain::{
     ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
     recovery::Selection,
+    stripe::StripeId,
     tenant::TenantId,
     topic::Topic,
 };
 use hookledger_projections::{
-    query::{AttemptFilter, DeliveryFilter, Page, Rows},
-    rows::{DeliveryRow, RecoveryRow, Secrets, TenantRow, TokenRow, TopicRow, WebhookRow},
+    query::{AttemptFilter, DeliveryFilter, Page, Rows, UnassignedPlace},
+    rows::{
+        DeliveryRow, InvoiceRow, RecoveryRow, Secrets, SubscriptionRow, TenantRow, TokenRow,
+        TopicRow, UnassignedRow, WebhookRow,
+    },
 };
 
 use super::{
@@ -104,6 +108,34 @@ pub struct WebhookSecrets {
     pub secrets: Secrets,
 }
 
+/// What a database must be able to tell of billing.
+#[async_trait]
+pub(super) trait Accounts: Send + Sync + 'static {
+    async fn tenants_of_customer(&self, customer: &str) -> Result<Vec<TenantId>, Error>;
+    async fn subscriptions(
+        &self,
+        tenant: &TenantId,
+        limit: u32,
+    ) -> Result<Vec<SubscriptionRow>, Error>;
+    async fn invoices(&self, tenant: &TenantId, limit: u32) -> Result<Vec<InvoiceRow>, Error>;
+    async fn unassigned(
+        &self,
+        page: Page<UnassignedPlace>,
+    ) -> Result<Rows<UnassignedRow, UnassignedPlace>, Error>;
+    async fn unassigned_of_customer(
+        &self,
+        customer: &StripeId,
+        limit: u32,
+    ) -> Result<Vec<UnassignedRow>, Error>;
+}
+
+/// The place before the first of the list of callbacks without tenant: the end of the year 9999, and
+/// so later than what any of them says.
+pub(super) const LATEST: DateTime<Utc> = match DateTime::from_timestamp(253_402_300_799, 0) {
+    Some(time) => time,
+    None => DateTime::<Utc>::MIN_UTC,
+};
+
 /// What a database must be able to do for auditors.
 #[async_trait]
 pub(super) trait Audited: Send + Sync + 'static {
@@ -115,7 +147,7 @@ pub(super) trait Audited: Send + Sync + 'static {
 
 /// What a database must be able to do. Everything above it is the same for all engines.
 #[async_trait]
-pub(super) trait Engine: Agenda + Audited + Rebuilds {
+pub(super) trait Engine: Accounts + Agenda + Audited + Rebuilds {
     /// Appends; returns when it would survive a power cut.
     async fn commit(&self, commit: Commit) -> Result<(), Error>;
     /// All events of the given aggregates of one type, each aggregate's in order.

@@ -31,6 +31,7 @@ mod append;
 mod ask;
 mod audit;
 mod batch;
+mod billing;
 mod chaining;
 mod claims;
 mod cluster;

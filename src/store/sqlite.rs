@@ -15,6 +15,7 @@ macro_rules! sql {
 mod agenda;
 mod apply;
 mod audit;
+mod billing;
 mod erasure;
 mod filters;
 mod heads;

@@ -5,12 +5,14 @@ use hookledger_domain::{
     delivery::Status,
     ids::{AttemptId, DeliveryId, MessageId, RecoveryId, TokenId, WebhookId},
     recovery::Selection,
+    stripe::StripeId,
     tenant::TenantId,
 };
 use hookledger_projections::{
-    query::{AttemptFilter, DeliveryFilter, Page, Rows},
+    query::{AttemptFilter, DeliveryFilter, Page, Rows, UnassignedPlace},
     rows::{
-        AttemptRow, DeliveryRow, MessageRow, RecoveryRow, TenantRow, TokenRow, TopicRow, WebhookRow,
+        AttemptRow, DeliveryRow, InvoiceRow, MessageRow, RecoveryRow, SubscriptionRow, TenantRow,
+        TokenRow, TopicRow, UnassignedRow, WebhookRow,
     },
 };
 
@@ -105,6 +107,16 @@ queries! {
     /// the order of their ids, at most `limit`.
     recoverable(tenant: &TenantId, webhook: WebhookId, selection: Selection,
         span: (DeliveryId, DeliveryId), limit: u32) -> Vec<DeliveryId>;
+    /// The tenants that have a customer of Stripe's, at most two: there should be one.
+    tenants_of_customer(customer: &str) -> Vec<TenantId>;
+    /// A tenant's subscriptions, the one that was made last first.
+    subscriptions(tenant: &TenantId, limit: u32) -> Vec<SubscriptionRow>;
+    /// A tenant's invoices, likewise.
+    invoices(tenant: &TenantId, limit: u32) -> Vec<InvoiceRow>;
+    /// Callbacks of Stripe's of which nobody knows whose they are, the newest first.
+    unassigned(page: Page<UnassignedPlace>) -> Rows<UnassignedRow, UnassignedPlace>;
+    /// Those of a customer, the oldest first, at most `limit`.
+    unassigned_of_customer(customer: &StripeId, limit: u32) -> Vec<UnassignedRow>;
     /// Whether a write would work now.
     check_writable() -> ();
 }

@@ -8,11 +8,11 @@ use cqrs_es::{Aggregate, event_sink::EventSink};
 use hookledger_domain::{
     actor::Origin,
     delivery::{self, Delivery, Scheduled, attempt::Trigger},
+    fact::Fact,
     ids::WebhookId,
     message::{self, Accepted, FanOut, IdempotencyKey, Message},
     tenant::TenantId,
     topic::Topic,
-    webhook,
 };
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -43,15 +43,45 @@ pub(super) struct Prepared {
     pub together: Option<Arc<Together>>,
 }
 
-/// An event of a webhook of which a message tells.
-#[derive(Debug)]
+/// Events of which a message tells.
+#[derive(Debug, Default)]
 pub(super) struct Together {
-    /// The webhook, which does not get the message.
-    pub webhook_id: WebhookId,
-    /// The number of the event within the webhook's.
+    /// The webhook whose they are, if they are a webhook's: it does not get the message.
+    pub webhook_id: Option<WebhookId>,
+    /// The events.
+    pub events: Vec<Placed>,
+}
+
+/// An event with its place in the stream of its aggregate.
+#[derive(Debug, Clone)]
+pub(super) struct Placed {
+    /// The aggregate's id.
+    pub aggregate_id: String,
+    /// The number of the event within the aggregate's.
     pub sequence: u64,
     /// The event.
-    pub event: webhook::Event,
+    pub fact: Fact,
+}
+
+impl Placed {
+    /// Events of one aggregate after those that it has.
+    pub(super) fn after<E: Into<Fact>>(
+        sequence: u64,
+        aggregate_id: &str,
+        events: Vec<E>,
+    ) -> impl Iterator<Item = Self> {
+        (sequence + 1..)
+            .zip(events)
+            .map(move |(sequence, event)| Self {
+                aggregate_id: aggregate_id.to_owned(),
+                sequence,
+                fact: event.into(),
+            })
+    }
+
+    pub(super) fn push(&self, commit: &mut Commit) -> Result<(), Error> {
+        commit.push(&self.aggregate_id, self.sequence, &self.fact)
+    }
 }
 
 impl Prepared {
@@ -143,9 +173,12 @@ async fn add(
         idempotency: prepared.idempotency,
         fan_out,
     };
-    if let Some(together) = &prepared.together {
-        let event = together.event.clone().into();
-        commit.push(together.webhook_id, together.sequence, &event)?;
+    for placed in prepared
+        .together
+        .iter()
+        .flat_map(|together| &together.events)
+    {
+        placed.push(commit)?;
     }
     let (_, event) = decide(Message::default(), message::Command::Accept(accepted)).await?;
     commit.push_with_body(id, 1, &event.into(), Some(prepared.body.clone()))?;

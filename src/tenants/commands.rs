@@ -8,6 +8,7 @@ use hookledger_domain::{
     ids::{TokenId, WebhookId},
     permission::Role,
     signature::Secret,
+    stripe::StripeId,
     target,
     tenant::{self, IssuedToken, Tenant, TenantId},
     topic::{self, CustomTopic, Definition, Topic},
@@ -184,12 +185,21 @@ impl Tenants {
         is_suspended: Option<bool>,
         origin: Origin,
     ) -> Result<TenantRow, Error> {
+        // What is no id of Stripe's no callback can name.
+        let customer = stripe_customer_id.clone().flatten();
+        let customer = customer.and_then(|text| text.parse::<StripeId>().ok());
+        if let Some(customer) = &customer {
+            self.check_customer(customer.as_str(), id).await?;
+        }
         let command = tenant::Command::Change {
             name,
             stripe_customer_id,
             is_suspended,
         };
-        self.execute_tenant(id, command, origin).await?;
+        self.execute_tenant(id, command, origin.clone()).await?;
+        if let Some(customer) = customer {
+            self.settle_soon(customer, origin).await;
+        }
         self.tenant_row(id).await
     }
 

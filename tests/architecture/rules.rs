@@ -17,7 +17,11 @@ const ROOMS: &[(&str, &[&str])] = &[
         "tenants",
         &["entropy", "metrics", "nodes", "outbound", "store", "vault"],
     ),
-    ("http", &["entropy", "metrics", "nodes", "store", "tenants"]),
+    ("inbound", &["metrics", "tenants"]),
+    (
+        "http",
+        &["entropy", "inbound", "metrics", "nodes", "store", "tenants"],
+    ),
     ("retention", &["metrics", "nodes", "store"]),
     ("notary", &["nodes", "store"]),
     ("settings", &[]),
@@ -26,6 +30,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "server",
         &[
             "http",
+            "inbound",
             "metrics",
             "nodes",
             "notary",
@@ -91,7 +96,11 @@ const LIBRARIES: &[(&[&str], &[&str], &str)] = &[
         &["store"],
         "only a rebuild changes the priority of its threads",
     ),
-    (&["governor"], &["tenants"], "only lanes keep a pace"),
+    (
+        &["governor"],
+        &["tenants", "inbound"],
+        "only lanes keep a pace, and whoever brings callbacks has a limit",
+    ),
     (&["jsonwebtoken"], &["http"], "only http reads tokens"),
     (
         &["hookledger_projections"],

@@ -639,6 +639,7 @@ pub(super) async fn a_little_of_everything(store: &Store) {
     )
     .await;
     super::steering::a_recovery(store, &acme).await;
+    super::billing::a_little(store, &acme).await;
     let defined = topic::Event::Defined {
         description: "d".to_owned(),
         schema: schema("back"),

@@ -86,7 +86,7 @@ pub(super) async fn views_that_are_right_are_left_alone<E: Engine>() {
 }
 
 /// What is done to each view, and what is found: missing, surplus and changed rows.
-const EDITS: [(View, &str, (u64, u64, u64)); 9] = [
+const EDITS: [(View, &str, (u64, u64, u64)); 13] = [
     (
         View::Tenants,
         "UPDATE tenants SET generation = generation + 1 WHERE id = 'acme'",
@@ -120,6 +120,27 @@ const EDITS: [(View, &str, (u64, u64, u64)); 9] = [
     ),
     (View::Attempts, "DELETE FROM attempts", (0, 0, 0)),
     (View::Recoveries, "DELETE FROM recoveries", (0, 0, 0)),
+    (
+        View::Subscriptions,
+        "UPDATE subscriptions SET status = 'active', plan = NULL",
+        (0, 0, 1),
+    ),
+    (
+        View::Invoices,
+        "DELETE FROM invoices WHERE id = 'in_1'",
+        (1, 0, 0),
+    ),
+    (
+        View::UnassignedCallbacks,
+        "UPDATE unassigned_callbacks SET customer_id = NULL",
+        (0, 0, 1),
+    ),
+    (
+        View::UnassignedCallbacks,
+        "INSERT INTO unassigned_callbacks (id, received_at, reason, type, created_at) \
+         SELECT 'evt_forged', received_at, reason, type, created_at FROM unassigned_callbacks",
+        (0, 1, 0),
+    ),
 ];
 
 pub(super) async fn what_was_changed_in_a_view_is_found_and_put_right<E: Engine>() {

@@ -26,7 +26,7 @@ const ADMIN: Who = Roles("a");
 
 /// Every route: who may use it, with which body, and what it answers to those who may. `{id}` is
 /// an id that nobody has, `{webhook}`, `{message}`, `{delivery}` and `{tenant}` are real ones.
-const ROUTES: [(&str, &str, Who, &str, u16); 73] = [
+const ROUTES: [(&str, &str, Who, &str, u16); 77] = [
     ("GET", "/healthz", All, "", 200),
     ("GET", "/readyz", All, "", 200),
     ("GET", "/metrics", All, "", 200),
@@ -126,6 +126,17 @@ const ROUTES: [(&str, &str, Who, &str, u16); 73] = [
     ),
     ("GET", "/api/events", READS, "", 200),
     ("GET", "/api/events/{message}", READS, "", 200),
+    ("GET", "/api/admin/billing", ADMIN, "", 200),
+    // Whoever has no signing secret does not need a token either.
+    ("POST", "/api/billing/stripe/webhook", All, "{}", 503),
+    ("GET", "/api/platform/billing/unassigned", Platform, "", 200),
+    (
+        "POST",
+        "/api/platform/billing/unassigned/{id}/assign",
+        Platform,
+        r#"{"tenant_id":"acme"}"#,
+        404,
+    ),
     ("GET", "/api/admin/audit", ADMIN, "", 200),
     ("GET", "/api/admin/audit/export", ADMIN, "", 200),
     ("GET", "/api/admin/audit/verify", ADMIN, "", 200),

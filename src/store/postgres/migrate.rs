@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/postgres/0007_delivery_control.sql"),
     include_str!("../migrations/postgres/0008_chain_events.sql"),
     include_str!("../migrations/postgres/0009_require_hashes.sql"),
+    include_str!("../migrations/postgres/0010_billing.sql"),
 ];
 
 /// The step with which events began to be chained.

@@ -8,6 +8,8 @@ use hookledger_projections::{
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
 use uuid::Uuid;
 
+use super::billing;
+
 /// Carries out one change that an event of `tenant` causes.
 pub(super) async fn apply(
     connection: &mut PgConnection,
@@ -55,6 +57,10 @@ pub(super) async fn apply(
             .bind(id.uuid())
             .bind(state.as_str())
             .bind(completed_at),
+        Change::PutSubscription(row) => billing::put_subscription(row),
+        Change::PutInvoice(row) => billing::put_invoice(row),
+        Change::InsertUnassigned(row) => billing::insert_unassigned(row),
+        Change::DeleteUnassigned { id } => sqlx::query(sql!("delete_unassigned")).bind(id.as_str()),
         other => return change_webhook(connection, tenant, other).await,
     };
     run(connection, statement).await

@@ -38,7 +38,7 @@ where
 }
 
 /// A column of text that is one word of an enumeration, as serde names them.
-fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, Error> {
+pub(super) fn word<T: DeserializeOwned>(row: &PgRow, column: &str) -> Result<T, Error> {
     let text: String = row.try_get(column)?;
     Ok(serde_json::from_value(text.into())?)
 }

@@ -8,7 +8,7 @@ use hookledger_projections::{
 };
 use rusqlite::{Connection, Params, ToSql, params};
 
-use super::recoveries;
+use super::{billing, recoveries};
 use crate::store::Error;
 
 /// Carries out one change that an event at `position` of `tenant` causes.
@@ -58,6 +58,10 @@ pub(super) fn apply(
         Change::AdvanceRecovery { .. } | Change::EndRecovery { .. } => {
             recoveries::change_recovery(connection, tenant, change)
         }
+        Change::PutSubscription(row) => billing::put_subscription(connection, row),
+        Change::PutInvoice(row) => billing::put_invoice(connection, row),
+        Change::InsertUnassigned(row) => billing::insert_unassigned(connection, row),
+        Change::DeleteUnassigned { id } => run(sql!("delete_unassigned"), &[&id.as_str()]),
         Change::EraseMessageBody { id } => {
             run(sql!("erase_message_body"), &[&tenant, &id.to_string()])
         }

@@ -34,7 +34,7 @@ where
 }
 
 /// A column of text that is one word of an enumeration, as serde names them.
-fn word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Error> {
+pub(super) fn word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, Error> {
     let text: String = row.try_get(column)?;
     Ok(serde_json::from_value(text.into())?)
 }
@@ -57,7 +57,7 @@ pub(super) fn time(row: &SqliteRow, column: &str) -> Result<DateTime<Utc>, Error
     optional_time(row, column)?.ok_or_else(|| Error::corrupt(format!("{column} is empty")))
 }
 
-fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, Error> {
+pub(super) fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<DateTime<Utc>>, Error> {
     let Some(millis) = row.try_get::<Option<i64>, _>(column)? else {
         return Ok(None);
     };

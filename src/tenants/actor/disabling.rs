@@ -17,7 +17,7 @@ use crate::{
     store::{self, Stream},
     tenants::{
         Error,
-        accept::{Failed, Prepared, Together},
+        accept::{Failed, Placed, Prepared, Together},
         attempt::Made,
     },
 };
@@ -124,9 +124,8 @@ async fn disable(intake: &Intake, verdict: Verdict) -> Result<(), Error> {
     };
     let item = Prepared {
         together: Some(Arc::new(Together {
-            webhook_id: verdict.webhook,
-            sequence: sequence + 1,
-            event,
+            webhook_id: Some(verdict.webhook),
+            events: Placed::after(sequence, &id, vec![event]).collect(),
         })),
         ..notice(intake, verdict, &name)?
     };

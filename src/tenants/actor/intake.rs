@@ -64,7 +64,10 @@ impl TenantActor {
     fn fan_out(&self, item: &Prepared) -> FanOut {
         let now = self.shared.clock.now();
         let delivery_id = || self.shared.ids.delivery(now);
-        let disabled = item.together.as_ref().map(|together| together.webhook_id);
+        let disabled = item
+            .together
+            .as_ref()
+            .and_then(|together| together.webhook_id);
         match item.only {
             None => {
                 let webhooks = self
@@ -134,7 +137,7 @@ impl Handler<FanOutAgain> for TenantActor {
     type Result = ();
 
     fn handle(&mut self, message: FanOutAgain, _: &mut Context<Self>) {
-        // What Hookledger itself tells waits for the end of the suspension as what is pending does.
+        // What is told of other events waits for the end of the suspension as what is pending does.
         let is_published = message.items.iter().any(|item| item.together.is_none());
         let fanned_out = if self.is_suspended && is_published {
             Err(Error::Suspended)

@@ -5,27 +5,36 @@ use sqlx::{PgConnection, Row};
 
 use crate::store::{Error, rebuild::RebuiltView};
 
-/// The columns by which a view's rows are told apart: a text, and an id if one text does not do.
-fn key(view: View) -> (&'static str, Option<&'static str>) {
-    match view {
-        View::Tenants => ("id", None),
+/// By what a view's rows are told apart: a text, and an id of ours or of Stripe's if one text does not do.
+struct Key {
+    text: &'static str,
+    /// What the id is noted in.
+    id: Option<&'static str>,
+}
+
+fn key(view: View) -> Key {
+    let (text, id) = match view {
+        View::Tenants | View::UnassignedCallbacks => ("id", None),
         View::Topics => ("name", None),
+        View::Subscriptions | View::Invoices => ("tenant_id", Some("stripe_id")),
         View::Tokens
         | View::Webhooks
         | View::Messages
         | View::Deliveries
         | View::Attempts
         | View::Recoveries => ("tenant_id", Some("id")),
-    }
+    };
+    Key { text, id }
 }
 
 /// That rows `a` and `b` of a view, or of the notes of what differs, have one key.
 fn is_one(view: View, a: &str, b: &str, is_note: bool) -> String {
-    let (text, id) = key(view);
+    let Key { text, id } = key(view);
     let noted = if is_note { "tenant_id" } else { text };
     let first = format!("{a}.{text} = {b}.{noted}");
     match id {
-        Some(id) => format!("{first} AND {a}.{id} = {b}.id"),
+        Some(id) if is_note => format!("{first} AND {a}.id = {b}.{id}"),
+        Some(_) => format!("{first} AND {a}.id = {b}.id"),
         None => first,
     }
 }
@@ -36,10 +45,10 @@ pub(super) async fn view(
     schema: &str,
     view: View,
 ) -> Result<RebuiltView, Error> {
-    let (text, id) = key(view);
-    let id = match id {
-        Some(id) => format!("coalesce(o.{id}, t.{id})"),
-        None => "NULL::uuid".to_owned(),
+    let Key { text, id } = key(view);
+    let (note, id) = match id {
+        Some(note) => (note, "coalesce(o.id, t.id)"),
+        None => ("id", "NULL::uuid"),
     };
     let on = is_one(view, "o", "t", false);
     let sql = format!(
@@ -49,7 +58,7 @@ pub(super) async fn view(
                FROM hookledger_rebuild.{view} o FULL JOIN {schema}.{view} t ON {on}
               WHERE o::text IS DISTINCT FROM t::text
          ), noted AS (
-             INSERT INTO hookledger_rebuild.differing (name, tenant_id, id)
+             INSERT INTO hookledger_rebuild.differing (name, tenant_id, {note})
              SELECT '{view}', tenant_id, id FROM differing_now
          )
          SELECT count(*) FILTER (WHERE is_missing) AS missing,

@@ -50,7 +50,7 @@ const fn sorted(
 
 const BY_WEBHOOK: &[&str] = &["webhook_id", "topic", "id"];
 
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 14] = [
     table(View::Tenants, "tenants", &["id"]),
     table(View::Tokens, "tokens", &["tenant_id", "id"]),
     table(View::Topics, "topics", &["name"]),
@@ -77,6 +77,9 @@ const TABLES: [Table; 11] = [
         BY_WEBHOOK,
     ),
     table(View::Recoveries, "recoveries", &["tenant_id", "id"]),
+    table(View::Subscriptions, "subscriptions", &["tenant_id", "id"]),
+    table(View::Invoices, "invoices", &["tenant_id", "id"]),
+    table(View::UnassignedCallbacks, "unassigned_callbacks", &["id"]),
 ];
 
 impl Table {

@@ -1,0 +1,61 @@
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::Seen;
+use crate::stripe::StripeId;
+
+/// An invoice as Stripe shows it. Amounts are in the currency's smallest unit: cents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invoice {
+    /// Its id at Stripe.
+    pub id: StripeId,
+    /// Who is to pay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer_id: Option<StripeId>,
+    /// For which subscription, if for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<StripeId>,
+    /// How it stands, in Stripe's words: `draft`, `open`, `paid`, `uncollectible`, `void`.
+    pub status: String,
+    /// What is to be paid.
+    pub amount_due: i64,
+    /// What was paid.
+    pub amount_paid: i64,
+    /// ISO 4217, lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Invoice {
+    /// The status of one that may still change.
+    pub const DRAFT: &'static str = "draft";
+    /// The status of one that is to be paid.
+    pub const OPEN: &'static str = "open";
+    /// The status of one that was paid.
+    pub const PAID: &'static str = "paid";
+    /// The status of one that nobody will pay, probably.
+    pub const UNCOLLECTIBLE: &'static str = "uncollectible";
+    /// The status of one that was called off.
+    pub const VOID: &'static str = "void";
+
+    /// It was paid.
+    #[must_use]
+    pub fn is_paid(&self) -> bool {
+        self.status == Self::PAID
+    }
+
+    /// What decides which of two snapshots of an invoice holds: the greater one. What is paid or void
+    /// stays so (what is uncollectible may still be paid); then the later one; within a second the one
+    /// further on in life. See [`Subscription::order`](super::Subscription::order).
+    pub fn order<'a>(seen: &'a Seen, shown: &'a Self) -> impl Ord + use<'a> {
+        let (has_ended, of_life) = match shown.status.as_str() {
+            Self::PAID | Self::VOID => (true, 0),
+            Self::DRAFT => (false, 0),
+            Self::UNCOLLECTIBLE => (false, 2),
+            _ => (false, 1),
+        };
+        (has_ended, seen.at, of_life, &seen.callback_id)
+    }
+}

@@ -1,0 +1,115 @@
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::{Billing, Invoice, Shown, Subscription};
+use crate::{clock::rfc3339, stripe::StripeId};
+
+/// What a tenant's webhooks are told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// A subscription is new, or something of it that is shown has changed.
+    SubscriptionUpdated(Subscription),
+    /// An invoice was paid.
+    InvoicePaid(Invoice),
+    /// Somebody tried to pay an invoice, in vain.
+    InvoicePaymentFailed(Invoice),
+}
+
+impl News {
+    /// What there is to tell after a callback of type `kind` was no stale one and has shown this;
+    /// `before` is how things were.
+    #[must_use]
+    pub fn of(before: &Billing, kind: &str, shown: &Shown) -> Option<Self> {
+        match shown {
+            Shown::Subscription(new) => {
+                let is_known = before.subscription(&new.id).is_some_and(|old| old == new);
+                (!is_known).then(|| Self::SubscriptionUpdated(new.clone()))
+            }
+            Shown::Invoice(new) if new.is_paid() => {
+                let was_paid = before.invoice(&new.id).is_some_and(Invoice::is_paid);
+                (!was_paid).then(|| Self::InvoicePaid(new.clone()))
+            }
+            // One invoice may fail several times, and looks the same each time.
+            Shown::Invoice(new) if kind == "invoice.payment_failed" => {
+                Some(Self::InvoicePaymentFailed(new.clone()))
+            }
+            Shown::Invoice(_) => None,
+        }
+    }
+
+    /// The topic of the message.
+    #[must_use]
+    pub fn topic(&self) -> &'static str {
+        match self {
+            Self::SubscriptionUpdated(_) => "billing.subscription_updated",
+            Self::InvoicePaid(_) => "billing.invoice_paid",
+            Self::InvoicePaymentFailed(_) => "billing.invoice_payment_failed",
+        }
+    }
+
+    /// The data of the message; `customer_id` is the tenant's at Stripe, if the object names none.
+    pub fn data(&self, customer_id: Option<&str>) -> Result<Box<RawValue>, serde_json::Error> {
+        let customer_of = |id: &Option<StripeId>| {
+            let id = id.as_ref().map(StripeId::as_str);
+            id.or(customer_id).map(str::to_owned)
+        };
+        match self {
+            Self::SubscriptionUpdated(one) => to_raw_value(&SubscriptionData {
+                customer_id: customer_of(&one.customer_id),
+                subscription: SubscriptionShown {
+                    id: &one.id,
+                    status: &one.status,
+                    plan: one.plan.as_deref(),
+                    current_period_end: one.current_period_end.map(rfc3339),
+                    cancel_at_period_end: one.cancel_at_period_end,
+                },
+            }),
+            Self::InvoicePaid(one) | Self::InvoicePaymentFailed(one) => {
+                to_raw_value(&InvoiceData {
+                    customer_id: customer_of(&one.customer_id),
+                    subscription_id: one.subscription_id.as_ref(),
+                    invoice: InvoiceShown {
+                        id: &one.id,
+                        status: &one.status,
+                        amount_due: one.amount_due,
+                        amount_paid: one.amount_paid,
+                        currency: one.currency.as_deref(),
+                        created_at: rfc3339(one.created_at),
+                    },
+                })
+            }
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct SubscriptionData<'a> {
+    customer_id: Option<String>,
+    subscription: SubscriptionShown<'a>,
+}
+
+#[derive(Serialize)]
+struct SubscriptionShown<'a> {
+    id: &'a StripeId,
+    status: &'a str,
+    plan: Option<&'a str>,
+    current_period_end: Option<String>,
+    cancel_at_period_end: bool,
+}
+
+#[derive(Serialize)]
+struct InvoiceData<'a> {
+    customer_id: Option<String>,
+    subscription_id: Option<&'a StripeId>,
+    invoice: InvoiceShown<'a>,
+}
+
+#[derive(Serialize)]
+struct InvoiceShown<'a> {
+    id: &'a StripeId,
+    status: &'a str,
+    amount_due: i64,
+    amount_paid: i64,
+    currency: Option<&'a str>,
+    created_at: String,
+}

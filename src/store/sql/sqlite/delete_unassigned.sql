@@ -1,0 +1,1 @@
+DELETE FROM unassigned_callbacks WHERE id = ?1
