@@ -177,9 +177,9 @@ parameters! {
     /// Of what is asked of the ledger.
     EventFilter {
         query("aggregate_type", "Of aggregates of this type", one_of(hookledger_domain::fact::Fact::AGGREGATE_TYPES)),
-        query("aggregate_id", "Of this aggregate", text_like(r"^[^\x00-\x1f\x7f-\x9f]{1,200}$")),
+        query("aggregate_id", "Of this aggregate", text_like(r"^[^\x00-\x1f\x7f-\x9f]{1,255}$")),
         query("event_type", "Of this type", text_like("^[a-z_]{1,64}$")),
-        query("actor", "What this actor did: its kind, its id, or both as `kind:id`", text_like(r"^[^\x00-\x1f\x7f-\x9f]{1,200}$")),
+        query("actor", "What this actor did: its kind, its id, or both as `kind:id`", text_like(r"^[^\x00-\x1f\x7f-\x9f]{1,255}$")),
     }
     /// What is told of events beyond what stands in the contract.
     Including { query("include", "`origin`: each event with `client` and `cause`, too", one_of(&["origin"])), }

@@ -162,7 +162,7 @@ fn row(event: &Value) -> Value {
         text(&actor["name"]),
     );
     let who = match kind.as_str() {
-        "platform" => kind,
+        "platform" | "stripe" => kind,
         "token" | "user" if !name.is_empty() => format!("{kind} {name} ({id})"),
         _ => format!("{kind} {id}"),
     };
@@ -241,6 +241,10 @@ mod tests {
             (
                 json!({"kind": "system", "id": "gone", "name": "hookledger"}),
                 "system gone",
+            ),
+            (
+                json!({"kind": "stripe", "id": "stripe", "name": "Stripe"}),
+                "stripe",
             ),
             (json!({"kind": "user", "id": "u1", "name": ""}), "user u1"),
             (

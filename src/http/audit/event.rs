@@ -58,8 +58,9 @@ pub(in crate::http) struct EventView {
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ActorView {
     /// `platform`: somebody with the platform token; `token`: an API token; `user`: a user of the
-    /// platform's identity provider; `system`: Hookledger itself, by one of its rules.
-    #[schema(pattern = "^(platform|token|user|system)$", example = "token")]
+    /// platform's identity provider; `system`: Hookledger itself, by one of its rules; `stripe`: its
+    /// callbacks.
+    #[schema(pattern = "^(platform|token|user|system|stripe)$", example = "token")]
     kind: &'static str,
     /// The token's id, the user's id, or the rule's name.
     id: String,

@@ -22,7 +22,7 @@ pub(super) const FILTERS: [&str; 6] = [
 /// The parameter that asks for more of each event.
 pub(super) const INCLUDE: &str = "include";
 /// The longest id of an aggregate or an actor that is looked for, in characters.
-const ID_CHARACTERS_MAX: usize = 200;
+const ID_CHARACTERS_MAX: usize = 255;
 /// The longest type of an event that is looked for, in bytes.
 const EVENT_TYPE_BYTES_MAX: usize = 64;
 
@@ -42,7 +42,7 @@ pub(super) fn filter(query: &Query<'_>, tenant: Option<TenantId>) -> Result<Even
     let name = |name| {
         query.read(
             name,
-            "must be 1 to 200 characters, none of them a control character",
+            "must be 1 to 255 characters, none of them a control character",
             |text| is_name(text).then(|| text.to_owned()),
         )
     };
@@ -131,13 +131,13 @@ mod tests {
         assert!(filter.recorded.from.is_none() && filter.recorded.to.is_some());
         assert!(
             read("actor=%C3%A9").is_ok()
-                && read(&format!("actor={}", "%C3%A9".repeat(200))).is_ok()
+                && read(&format!("actor={}", "%C3%A9".repeat(255))).is_ok()
         );
     }
 
     #[test]
     fn what_nothing_can_have_is_refused_by_name() {
-        let long = format!("aggregate_id={}", "a".repeat(201));
+        let long = format!("aggregate_id={}", "a".repeat(256));
         let types = format!("event_type={}", "a".repeat(65));
         for bad in [
             "aggregate_type=webhooks",
