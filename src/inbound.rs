@@ -2,6 +2,8 @@
 //! their signature was verified over the bytes that arrived.
 
 mod failures;
+mod network;
+mod room;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -21,6 +23,9 @@ use crate::{
     tenants::{self, Taken, Tenants, hex},
 };
 use failures::Failures;
+use room::Room;
+
+pub use room::{Full, Space};
 
 /// What callbacks are taken with.
 pub struct Options {
@@ -44,6 +49,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     failures: Failures,
+    room: Room,
 }
 
 /// Why a callback was not taken.
@@ -78,22 +84,28 @@ impl Stripe {
             clock: options.clock,
             metrics: options.metrics,
             failures: Failures::new(),
+            room: Room::new(),
         }))
     }
 
     /// Looks at the header of a callback from `client` before its body is read: what is garbage costs
-    /// nothing more.
+    /// nothing more. Gives the room that the body may take, too.
     ///
     /// # Errors
     /// [`Refused::NotConfigured`], or the header is not one that Stripe has made just now.
-    pub fn open(&self, header: Option<&[u8]>, client: IpAddr) -> Result<SignatureHeader, Refused> {
+    pub fn open(
+        &self,
+        header: Option<&[u8]>,
+        client: IpAddr,
+    ) -> Result<(SignatureHeader, Space), Refused> {
         let inner = &self.0;
         if inner.secrets.is_empty() {
             return Err(Refused::NotConfigured);
         }
         let now = inner.clock.now().timestamp();
-        SignatureHeader::parse(header.unwrap_or_default(), now)
-            .map_err(|mismatch| inner.refuse(mismatch, client))
+        let header = SignatureHeader::parse(header.unwrap_or_default(), now)
+            .map_err(|mismatch| inner.refuse(mismatch, client))?;
+        Ok((header, inner.room.begin(client)))
     }
 
     /// Verifies a callback whose header was looked at, and carries out what it leads to. When this

@@ -144,7 +144,7 @@ pub(crate) struct Shared {
     is_stopping: AtomicBool,
     held: Arc<Held>,
     cluster: Option<Cluster>,
-    billing: callback::Rules,
+    callbacks: callbacks::Desk,
 }
 
 impl Shared {
@@ -239,7 +239,7 @@ impl Tenants {
             is_stopping: AtomicBool::new(false),
             held: options.held,
             cluster: options.cluster,
-            billing: options.billing,
+            callbacks: callbacks::Desk::new(options.billing),
         });
         shared.reload_catalogue().await?;
         if shared.cluster.is_some() {

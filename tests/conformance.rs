@@ -118,6 +118,8 @@ macro_rules! conforms {
                 subscriptions_and_invoices_show_what_was_seen_last,
                 callbacks_without_tenant_come_in_pages,
                 a_customer_leads_to_its_tenants,
+                a_callback_is_taken_once_whoever_gets_it,
+                what_need_not_wait_is_found,
             }
             commands {
                 an_aggregate_reads_back,

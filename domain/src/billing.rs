@@ -27,7 +27,7 @@ pub use news::News;
 pub use subscription::{Subscription, current};
 
 /// The most subscriptions of a tenant that are kept: the ones that were made last.
-pub const SUBSCRIPTIONS_MAX: usize = 20;
+pub const SUBSCRIPTIONS_MAX: usize = 100;
 /// The most invoices of a tenant that are kept, likewise.
 pub const INVOICES_MAX: usize = 100;
 
@@ -150,16 +150,17 @@ impl Billing {
         }
     }
 
-    /// Whether the tenant is to be suspended now, or resumed. What the rule has not suspended it does
-    /// not resume; what it has, it resumes also when it does not hold any more.
+    /// Whether the tenant is to be suspended now, or resumed: nothing that it has is good, and something
+    /// is not paid for or over. That goes by the snapshots alone, not by how they came. Who was resumed
+    /// by hand is not suspended again before something was good; and what the rule has done it takes
+    /// back also when it holds no more.
     fn judge(&self, suspends: bool) -> Option<Event> {
-        let current = current(self.subscriptions())?;
-        if suspends && !self.has_suspended && current.is_lost() {
-            Some(Event::AccessWithdrawn)
-        } else if self.has_suspended && current.is_in_good_standing() {
-            Some(Event::AccessRestored)
-        } else {
-            None
+        let is_lost = !self.subscriptions().any(Subscription::is_good)
+            && self.subscriptions().any(Subscription::is_lost);
+        match (is_lost, self.has_suspended) {
+            (true, false) if suspends => Some(Event::AccessWithdrawn),
+            (false, true) => Some(Event::AccessRestored),
+            _ => None,
         }
     }
 }

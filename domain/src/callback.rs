@@ -9,7 +9,7 @@
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
-use crate::stripe::Notice;
+use crate::{stripe::Notice, tenant::TenantId};
 
 mod assignment;
 mod unassigned;
@@ -93,6 +93,7 @@ pub enum Ignorance {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callback {
     outcome: Option<Outcome>,
+    tenant_id: Option<TenantId>,
 }
 
 impl Callback {
@@ -100,6 +101,12 @@ impl Callback {
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
         self.outcome
+    }
+
+    /// The tenant that got it.
+    #[must_use]
+    pub fn tenant_id(&self) -> Option<&TenantId> {
+        self.tenant_id.as_ref()
     }
 }
 
@@ -113,12 +120,12 @@ pub struct Command {
 }
 
 /// What a callback leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// It is applied.
-    Apply,
-    /// It came too late.
-    BeStale,
+    /// It is applied to this tenant's billing.
+    Apply(TenantId),
+    /// It came too late for this tenant.
+    BeStale(TenantId),
     /// It is not handled.
     Ignore(Ignorance),
 }
@@ -129,11 +136,15 @@ pub enum Effect {
 pub enum Event {
     /// It was applied to the tenant's billing, whose events stand beside it.
     Applied {
+        /// Whose it is.
+        tenant_id: TenantId,
         /// What it says.
         notice: Notice,
     },
     /// Something newer was known.
     Stale {
+        /// Whose it is.
+        tenant_id: TenantId,
         /// What it says.
         notice: Notice,
     },
@@ -184,8 +195,8 @@ impl cqrs_es::Aggregate for Callback {
         }
         let notice = command.notice;
         let event = match command.effect {
-            Effect::Apply => Event::Applied { notice },
-            Effect::BeStale => Event::Stale { notice },
+            Effect::Apply(tenant_id) => Event::Applied { tenant_id, notice },
+            Effect::BeStale(tenant_id) => Event::Stale { tenant_id, notice },
             Effect::Ignore(reason) => Event::Ignored { notice, reason },
         };
         sink.write(event, self).await;
@@ -193,11 +204,12 @@ impl cqrs_es::Aggregate for Callback {
     }
 
     fn apply(&mut self, event: Event) {
-        self.outcome = Some(match event {
-            Event::Applied { .. } => Outcome::Applied,
-            Event::Stale { .. } => Outcome::Stale,
-            Event::Ignored { .. } => Outcome::Ignored,
-        });
+        let (outcome, tenant_id) = match event {
+            Event::Applied { tenant_id, .. } => (Outcome::Applied, Some(tenant_id)),
+            Event::Stale { tenant_id, .. } => (Outcome::Stale, Some(tenant_id)),
+            Event::Ignored { .. } => (Outcome::Ignored, None),
+        };
+        (self.outcome, self.tenant_id) = (Some(outcome), tenant_id);
     }
 }
 

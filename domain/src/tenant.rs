@@ -87,13 +87,23 @@ impl From<TenantId> for String {
     }
 }
 
+/// Why a tenant is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Suspension {
+    /// Somebody wants it.
+    ByHand,
+    /// Its subscription is not paid for.
+    ForBilling,
+}
+
 /// A tenant as its events tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
     is_registered: bool,
     name: String,
     stripe_customer_id: Option<String>,
-    is_suspended: bool,
+    suspension: Option<Suspension>,
     /// Live tokens and when they expire.
     tokens: BTreeMap<TokenId, Option<DateTime<Utc>>>,
 }
@@ -127,8 +137,9 @@ impl cqrs_es::Aggregate for Tenant {
             Event::StripeCustomerSet { stripe_customer_id } => {
                 self.stripe_customer_id = stripe_customer_id;
             }
-            Event::Suspended => self.is_suspended = true,
-            Event::Resumed => self.is_suspended = false,
+            Event::Suspended => self.suspension = Some(Suspension::ByHand),
+            Event::SuspendedForBilling => self.suspension = Some(Suspension::ForBilling),
+            Event::Resumed => self.suspension = None,
             Event::TokenIssued(token) => {
                 self.tokens.insert(token.token_id, token.expires_at);
             }
@@ -142,7 +153,7 @@ impl cqrs_es::Aggregate for Tenant {
 impl Tenant {
     /// Whether publishing is refused and nothing is sent.
     pub fn is_suspended(&self) -> bool {
-        self.is_suspended
+        self.suspension.is_some()
     }
 
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
@@ -163,6 +174,15 @@ impl Tenant {
                 stripe_customer_id,
                 is_suspended,
             } => self.change(name, stripe_customer_id, is_suspended),
+            Command::LinkCustomer { customer_id } => self.link(customer_id),
+            Command::WithdrawAccess => Ok(match self.suspension {
+                Some(_) => Vec::new(),
+                None => vec![Event::SuspendedForBilling],
+            }),
+            Command::RestoreAccess => Ok(match self.suspension {
+                Some(Suspension::ForBilling) => vec![Event::Resumed],
+                Some(Suspension::ByHand) | None => Vec::new(),
+            }),
             Command::IssueToken { token, now } => self.issue_token(token, now),
             Command::RevokeToken { token_id } if self.tokens.contains_key(&token_id) => {
                 Ok(vec![Event::TokenRevoked { token_id }])
@@ -192,11 +212,24 @@ impl Tenant {
             });
         }
         match is_suspended {
-            Some(true) if !self.is_suspended => events.push(Event::Suspended),
-            Some(false) if self.is_suspended => events.push(Event::Resumed),
+            // Whoever wants it takes over what a rule has done, which the rule then does not end.
+            Some(true) if self.suspension != Some(Suspension::ByHand) => {
+                events.push(Event::Suspended);
+            }
+            Some(false) if self.is_suspended() => events.push(Event::Resumed),
             _ => {}
         }
         Ok(events)
+    }
+
+    fn link(&self, customer_id: String) -> Result<Vec<Event>, Error> {
+        match &self.stripe_customer_id {
+            Some(known) if *known == customer_id => Ok(Vec::new()),
+            Some(_) => Err(Error::OtherCustomer),
+            None => Ok(vec![Event::StripeCustomerSet {
+                stripe_customer_id: Some(customer_id),
+            }]),
+        }
     }
 
     fn issue_token(&self, token: IssuedToken, now: DateTime<Utc>) -> Result<Vec<Event>, Error> {

@@ -195,7 +195,7 @@ pub fn project(
         Fact::Tenant(event) => {
             let id: TenantId = id.parse()?;
             changes.push(tenant_change(id.clone(), event));
-            if matches!(event, tenant::Event::Suspended | tenant::Event::Resumed) {
+            if event.decides_about_publishing() {
                 changes.push(Change::CountGeneration { id });
             }
         }
@@ -244,7 +244,7 @@ fn tenant_change(id: TenantId, event: &tenant::Event) -> Change {
             id,
             stripe_customer_id: stripe_customer_id.clone(),
         },
-        E::Suspended => Change::SetSuspended {
+        E::Suspended | E::SuspendedForBilling => Change::SetSuspended {
             id,
             is_suspended: true,
         },

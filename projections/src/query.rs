@@ -65,6 +65,9 @@ pub fn decode_cursor<Id: FromStr>(cursor: &str) -> Result<Id, InvalidCursor> {
     text.parse().map_err(|_| InvalidCursor)
 }
 
+/// The last millisecond of the year 9999.
+const MILLIS_MAX: i64 = 253_402_300_799_999;
+
 /// The place of a callback without tenant in the list of them: when it arrived, and its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnassignedPlace {
@@ -86,6 +89,10 @@ impl FromStr for UnassignedPlace {
     fn from_str(text: &str) -> Result<Self, InvalidCursor> {
         let (millis, id) = text.split_once(',').ok_or(InvalidCursor)?;
         let millis = millis.parse().map_err(|_| InvalidCursor)?;
+        // What a database may call out of range was not made here.
+        if !(0..=MILLIS_MAX).contains(&millis) {
+            return Err(InvalidCursor);
+        }
         Ok(Self {
             received_at: DateTime::from_timestamp_millis(millis).ok_or(InvalidCursor)?,
             id: id.parse().map_err(|_| InvalidCursor)?,
@@ -144,6 +151,32 @@ mod tests {
     fn a_cursor_reads_back() {
         let id = DeliveryId::default();
         assert_eq!(decode_cursor(&encode_cursor(&id)), Ok(id));
+    }
+
+    #[test]
+    fn a_place_among_callbacks_reads_back() {
+        let place = UnassignedPlace {
+            received_at: DateTime::from_timestamp_millis(1_800_000_000_123).unwrap(),
+            id: "evt_1".parse().unwrap(),
+        };
+        assert_eq!(decode_cursor(&encode_cursor(&place)), Ok(place));
+        for bad in [
+            "",
+            "5",
+            "5,",
+            ",evt_1",
+            "5,a b",
+            "-1,evt_1",
+            "253402300800000,evt_1",
+            "99999999999999999999,a",
+        ] {
+            let cursor = encode_cursor(&bad);
+            assert_eq!(
+                decode_cursor::<UnassignedPlace>(&cursor),
+                Err(InvalidCursor),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

@@ -272,8 +272,8 @@ pub struct UnassignedRow {
     pub customer_id: Option<StripeId>,
     /// The tenant that its metadata names.
     pub metadata_tenant: Option<String>,
-    /// What it gives as `client_reference_id`.
-    pub client_reference: Option<String>,
+    /// The tenant that it gives as `client_reference_id`.
+    pub client_reference: Option<TenantId>,
 }
 
 impl UnassignedRow {

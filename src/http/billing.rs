@@ -2,7 +2,7 @@
 
 mod unassigned;
 
-use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::{
     HttpResponse, get,
@@ -15,7 +15,6 @@ use hookledger_domain::{
     permission::Permission,
 };
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -24,33 +23,18 @@ use super::{
     openapi::{ActingFor, Denied, OfTenant, StripeSignature, Time, Verified},
     problem::Problem,
 };
-use crate::inbound::{Refused, Stripe};
+use crate::inbound::{Full, Refused};
 
 /// The most bytes of a callback.
 pub(super) const CALLBACK_BYTES_MAX: usize = 1024 * 1024;
-/// How many KiB of callbacks may be in memory that are not taken yet.
-const ROOM_KIB: usize = 64 * 1024;
+/// How long a callback may take to arrive. Stripe sends it at once.
+const CALLBACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
 
 pub(super) fn register(config: &mut ServiceConfig<'_>) {
     config.service(take_callback).service(get_billing);
     unassigned::register(config);
-}
-
-/// Where callbacks are brought. Anybody may bring something, so what is not verified has little room.
-pub(super) struct Counter {
-    stripe: Stripe,
-    room: Arc<Semaphore>,
-}
-
-impl Counter {
-    pub(super) fn new(stripe: Stripe) -> Self {
-        Self {
-            stripe,
-            room: Arc::new(Semaphore::new(ROOM_KIB)),
-        }
-    }
 }
 
 /// What became of a callback.
@@ -86,24 +70,14 @@ struct CallbackTaken {
 #[post("/api/billing/stripe/webhook")]
 async fn take_callback(mut call: Call) -> Result<HttpResponse, Problem> {
     let client = call.client();
-    let stripe = call.api().stripe.stripe.clone();
-    let header = stripe.open(call.header(&SIGNATURE)?, client)?;
+    let stripe = call.api().stripe.clone();
+    let (header, mut space) = stripe.open(call.header(&SIGNATURE)?, client)?;
     call.no_query()?;
-    let room = call.api().stripe.room.clone();
-    let mut held: Option<OwnedSemaphorePermit> = None;
-    let body = call
-        .bytes(CALLBACK_BYTES_MAX, &mut |bytes| {
-            let permit = room_for(&room, bytes)?;
-            match &mut held {
-                Some(held) => held.merge(permit),
-                None => held = Some(permit),
-            }
-            Ok(())
-        })
-        .await?;
+    let mut admit = |bytes| Ok(space.grow(bytes)?);
+    let body = call.bytes(CALLBACK_BYTES_MAX, CALLBACK_TIMEOUT, &mut admit);
+    let body = body.await?;
     let origin = call.stripe_origin();
     let (id, taken) = stripe.take(&header, &body, client, origin).await?;
-    drop(held);
     Ok(HttpResponse::Ok().json(CallbackTaken {
         id: id.into(),
         outcome: taken.outcome.as_str(),
@@ -111,10 +85,10 @@ async fn take_callback(mut call: Call) -> Result<HttpResponse, Problem> {
     }))
 }
 
-fn room_for(room: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
-    let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
-    let permit = room.clone().try_acquire_many_owned(kib);
-    permit.map_err(|_| Problem::busy("too much arrives at once", 1))
+impl From<Full> for Problem {
+    fn from(_: Full) -> Self {
+        Self::busy("too much arrives at once", 1)
+    }
 }
 
 impl From<Refused> for Problem {

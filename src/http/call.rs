@@ -192,14 +192,15 @@ impl Call {
     /// out too long not to its end.
     pub(super) async fn json(&mut self, bytes_max: usize) -> Result<Bytes, Problem> {
         self.require_json()?;
-        self.bytes(bytes_max, &mut |_| Ok(())).await
+        self.bytes(bytes_max, BODY_TIMEOUT, &mut |_| Ok(())).await
     }
 
-    /// The bytes of a body whatever it is, read likewise. `admit` is told of the size of each piece, and
-    /// may refuse it.
+    /// The bytes of a body whatever it is, read likewise, if it arrives `within` this time. `admit` is
+    /// told of the size of each piece, and may refuse it.
     pub(super) async fn bytes(
         &mut self,
         bytes_max: usize,
+        within: Duration,
         admit: &mut Admit<'_>,
     ) -> Result<Bytes, Problem> {
         let announced = self.request.headers().get(CONTENT_LENGTH);
@@ -207,17 +208,12 @@ impl Call {
         if announced.is_some_and(|length| length > bytes_max as u64) {
             return Err(Problem::body_too_large(bytes_max));
         }
-        match tokio::time::timeout(BODY_TIMEOUT, read_all(&mut self.payload, bytes_max, admit))
-            .await
-        {
+        match tokio::time::timeout(within, read_all(&mut self.payload, bytes_max, admit)).await {
             Ok(bytes) => bytes,
             Err(_) => Err(Problem::new(
                 StatusCode::REQUEST_TIMEOUT,
                 "request_timeout",
-                format!(
-                    "the body did not arrive within {} s",
-                    BODY_TIMEOUT.as_secs()
-                ),
+                format!("the body did not arrive within {} s", within.as_secs()),
             )),
         }
     }

@@ -1,17 +1,14 @@
 //! How often something may fail to be verified that comes from one address.
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    num::NonZeroU32,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
 use quick_cache::sync::Cache;
+
+use super::network::network;
 
 /// How many failures are told of at once.
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(99);
@@ -39,17 +36,6 @@ impl Failures {
         });
         let until = |not: governor::NotUntil<_>| not.wait_time_from(DefaultClock::default().now());
         limiter.check().map_err(until)
-    }
-}
-
-/// Whoever has one address of a 64-bit network has all of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is done now and then or at the start, without anybody asking for it.
+//! What is done now and then, without anybody asking for it.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     tenants::Tenants,
 };
 
-/// Run until they are stopped, or have done what there was to do.
+/// Run until they are stopped.
 pub(super) struct Jobs([JoinHandle<()>; 3]);
 
 impl Jobs {

@@ -221,8 +221,8 @@ pub static TABLE: &[Definition] = &[
     Definition {
         name: "stripe_suspend",
         value_name: BOOLEAN,
-        help: "Suspend tenants whose subscription is unpaid or canceled, until it is active or \
-               trialing",
+        help: "Suspend tenants whose subscription is unpaid or canceled, until one is active, trialing \
+               or past due",
         fallback: Fallback::Value("false"),
         set: |s, text| put(&mut s.billing.suspends, parse::boolean(text)),
         ..PLAIN

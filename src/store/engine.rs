@@ -127,6 +127,7 @@ pub(super) trait Accounts: Send + Sync + 'static {
         customer: &StripeId,
         limit: u32,
     ) -> Result<Vec<UnassignedRow>, Error>;
+    async fn settleable(&self, limit: u32) -> Result<Vec<UnassignedRow>, Error>;
 }
 
 /// The place before the first of the list of callbacks without tenant: the end of the year 9999, and

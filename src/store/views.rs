@@ -117,6 +117,8 @@ queries! {
     unassigned(page: Page<UnassignedPlace>) -> Rows<UnassignedRow, UnassignedPlace>;
     /// Those of a customer, the oldest first, at most `limit`.
     unassigned_of_customer(customer: &StripeId, limit: u32) -> Vec<UnassignedRow>;
+    /// Those that need not wait, likewise: one tenant has their customer, or they have had their effect.
+    settleable(limit: u32) -> Vec<UnassignedRow>;
     /// Whether a write would work now.
     check_writable() -> ();
 }

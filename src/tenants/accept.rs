@@ -208,17 +208,28 @@ async fn add(
 }
 
 /// Lets a new aggregate decide a command that gives one event.
-async fn decide<A>(mut aggregate: A, command: A::Command) -> Result<(A, A::Event), Error>
+async fn decide<A>(aggregate: A, command: A::Command) -> Result<(A, A::Event), Error>
 where
     A: Aggregate<Services = ()>,
     A::Error: 'static,
 {
-    let sink = EventSink::default();
-    aggregate
-        .handle(command, &(), &sink)
+    let (aggregate, mut events) = decide_all(aggregate, command)
         .await
         .map_err(Error::corrupt)?;
-    let event = sink.collect().await.pop();
+    let event = events.pop();
     let event = event.ok_or_else(|| Error::corrupt("a command gave no event"))?;
     Ok((aggregate, event))
+}
+
+/// Lets an aggregate decide a command; gives it as it is then, and the events.
+pub(super) async fn decide_all<A>(
+    mut aggregate: A,
+    command: A::Command,
+) -> Result<(A, Vec<A::Event>), A::Error>
+where
+    A: Aggregate<Services = ()>,
+{
+    let sink = EventSink::default();
+    aggregate.handle(command, &(), &sink).await?;
+    Ok((aggregate, sink.collect().await))
 }

@@ -3,18 +3,22 @@
 mod effect;
 mod waiting;
 
-use std::time::Duration;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use hookledger_domain::{
     actor::Origin,
     callback::{
-        Callback, Candidate, Candidates, Ignorance, Outcome, Owner, Unassigned, UnassignedCommand,
-        UnassignedError, owner,
+        Callback, Candidate, Candidates, Ignorance, Outcome, Owner, Rules, Unassigned,
+        UnassignedCommand, UnassignedError, owner,
     },
     stripe::{Notice, StripeId, Subject},
     tenant::TenantId,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use super::{Error, Tenants};
 use crate::store::{self, CommandError};
@@ -26,6 +30,40 @@ pub use waiting::Assigned;
 const ANSWER_WITHIN: Duration = Duration::from_millis(900);
 /// How often a callback is decided anew after somebody else was first.
 const CONFLICTS_MAX: usize = 10;
+/// Callbacks that are being taken at a time; more are told to come again.
+const UNDER_WAY_MAX: usize = 256;
+/// Tenants share this many turns.
+const TURNS: usize = 64;
+
+/// Where callbacks are taken.
+pub(super) struct Desk {
+    rules: Rules,
+    under_way: Arc<Semaphore>,
+    /// Held by whoever gives a customer to a tenant, from before it is seen that no other tenant has it.
+    /// Other nodes do not see it: two tenants may have one customer then, which is told.
+    linking: Mutex<()>,
+    /// A tenant's callbacks are applied one after the other, by a hash of the tenant. They would come
+    /// through without that, too, but stand in each other's way.
+    turns: [Mutex<()>; TURNS],
+}
+
+impl Desk {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            rules,
+            under_way: Arc::new(Semaphore::new(UNDER_WAY_MAX)),
+            linking: Mutex::default(),
+            turns: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    fn turn(&self, tenant: &TenantId) -> &Mutex<()> {
+        let mut hasher = DefaultHasher::new();
+        tenant.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
+        &self.turns[place]
+    }
+}
 
 /// What became of a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,16 +85,20 @@ impl Tenants {
         notice: Notice,
         origin: Origin,
     ) -> Result<Taken, Error> {
+        let permit = self.shared.callbacks.under_way.clone().try_acquire_owned();
+        let permit = permit.map_err(|_| BUSY)?;
         let (reply, mut answer) = oneshot::channel();
         let this = self.clone();
         let work = self.shared.runtime.spawn(async move {
+            let _permit = permit;
             let origin = origin.because_of(&id);
             let taken = this.take(&id, &notice, &origin).await;
             let is_taken = taken.is_ok();
             // Whoever asked may wait no more.
             drop(reply.send(taken));
+            // Also when nobody has its customer: somebody may have got it meanwhile.
             if let Some(customer) = notice.customer_id.as_ref().filter(|_| is_taken) {
-                this.settle(customer, &origin).await;
+                this.settle(customer, &origin, &|| {}).await;
             }
         });
         if let Ok(Err(error)) = tokio::time::timeout(ANSWER_WITHIN, work).await {
@@ -84,9 +126,7 @@ impl Tenants {
                 }
             }
         }
-        Err(Error::Busy {
-            retry_after_seconds: 1,
-        })
+        Err(BUSY)
     }
 
     /// What a callback has led to, if it is known.
@@ -106,31 +146,37 @@ impl Tenants {
         notice: &Notice,
         origin: &Origin,
     ) -> Result<Outcome, Taking> {
-        let shared = &self.shared;
         if let Some(reason) = self.ignorance(notice) {
-            effect::ignore(shared, id, notice, reason, origin).await?;
+            effect::ignore(&self.shared, id, notice, reason, origin).await?;
             return Ok(Outcome::Ignored);
         }
-        match owner(notice, self.candidates(notice).await?) {
-            Owner::Nobody(reason) => {
-                let command = UnassignedCommand::Receive {
-                    notice: Box::new(notice.clone()),
-                    reason,
-                };
-                self.execute_unassigned(id, command, origin).await?;
-                Ok(Outcome::Unassigned)
-            }
-            Owner::Tenant {
-                tenant_id,
-                is_linked_now,
-            } => {
-                let link = if is_linked_now {
-                    Link::New
-                } else {
-                    Link::Known
-                };
-                self.apply_callback(id, notice, &tenant_id, link, origin)
-                    .await
+        let mut linking = None;
+        loop {
+            match owner(notice, self.candidates(notice).await?) {
+                Owner::Nobody(reason) => {
+                    let command = UnassignedCommand::Receive {
+                        notice: Box::new(notice.clone()),
+                        reason,
+                    };
+                    self.execute_unassigned(id, command, origin).await?;
+                    return Ok(Outcome::Unassigned);
+                }
+                // Decided once more, while nobody else gives customers to tenants.
+                Owner::Tenant { is_linked_now, .. } if is_linked_now && linking.is_none() => {
+                    linking = Some(self.shared.callbacks.linking.lock().await);
+                }
+                Owner::Tenant {
+                    tenant_id,
+                    is_linked_now,
+                } => {
+                    let link = if is_linked_now {
+                        Link::First
+                    } else {
+                        Link::Known
+                    };
+                    let applied = self.apply_callback(id, notice, &tenant_id, link, origin);
+                    return applied.await;
+                }
             }
         }
     }
@@ -138,7 +184,9 @@ impl Tenants {
     fn ignorance(&self, notice: &Notice) -> Option<Ignorance> {
         match &notice.subject {
             Subject::Other => Some(Ignorance::UnhandledType),
-            _ if !self.shared.billing.mode.wants(notice.livemode) => Some(Ignorance::OtherMode),
+            _ if !self.shared.callbacks.rules.mode.wants(notice.livemode) => {
+                Some(Ignorance::OtherMode)
+            }
             Subject::Nothing => Some(Ignorance::NothingShown),
             Subject::Checkout if notice.customer_id.is_none() => Some(Ignorance::NothingShown),
             Subject::Checkout | Subject::Subscription(_) | Subject::Invoice(_) => None,
@@ -146,39 +194,44 @@ impl Tenants {
     }
 
     async fn candidates(&self, notice: &Notice) -> Result<Candidates, Error> {
-        let views = &self.shared.views;
         let by_customer = match &notice.customer_id {
-            Some(customer) => views.tenants_of_customer(customer.as_str()).await?,
+            Some(customer) => {
+                let views = &self.shared.views;
+                views.tenants_of_customer(customer.as_str()).await?
+            }
             None => Vec::new(),
         };
+        let by_metadata = notice.metadata_tenant.as_ref();
+        let by_metadata = by_metadata.and_then(|text| text.parse().ok());
         Ok(Candidates {
             by_customer,
-            by_metadata: self.candidate(notice.metadata_tenant.as_deref()).await?,
-            by_reference: self.candidate(notice.client_reference.as_deref()).await?,
+            by_metadata: self.candidate(by_metadata.as_ref()).await?,
+            by_reference: self.candidate(notice.client_reference.as_ref()).await?,
         })
     }
 
-    async fn candidate(&self, name: Option<&str>) -> Result<Option<Candidate>, Error> {
-        let Some(Ok(id)) = name.map(str::parse::<TenantId>) else {
-            return Ok(None);
-        };
-        let row = self.shared.views.tenant(&id).await?;
+    async fn candidate(&self, id: Option<&TenantId>) -> Result<Option<Candidate>, Error> {
+        let Some(id) = id else { return Ok(None) };
+        let row = self.shared.views.tenant(id).await?;
         Ok(row.map(|row| Candidate {
             tenant_id: row.id,
             customer_id: row.stripe_customer_id,
         }))
     }
 
+    /// Carries out a command on a callback without tenant, whose events are of no tenant, too.
     async fn execute_unassigned(
         &self,
         id: &StripeId,
         command: UnassignedCommand,
         origin: &Origin,
     ) -> Result<(), Taking> {
+        let mut origin = origin.clone();
+        origin.tenant = None;
         let executed = self
             .shared
             .ledger
-            .execute::<Unassigned>(id.as_str(), command, &(), None, origin)
+            .execute::<Unassigned>(id.as_str(), command, &(), None, &origin)
             .await;
         match executed {
             Ok(_) => Ok(()),
@@ -191,6 +244,11 @@ impl Tenants {
         }
     }
 }
+
+/// Others were first too often, or too much is under way.
+const BUSY: Error = Error::Busy {
+    retry_after_seconds: 1,
+};
 
 impl From<store::Error> for Taking {
     fn from(error: store::Error) -> Self {

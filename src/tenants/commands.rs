@@ -8,7 +8,6 @@ use hookledger_domain::{
     ids::{TokenId, WebhookId},
     permission::Role,
     signature::Secret,
-    stripe::StripeId,
     target,
     tenant::{self, IssuedToken, Tenant, TenantId},
     topic::{self, CustomTopic, Definition, Topic},
@@ -185,20 +184,15 @@ impl Tenants {
         is_suspended: Option<bool>,
         origin: Origin,
     ) -> Result<TenantRow, Error> {
-        // What is no id of Stripe's no callback can name.
-        let customer = stripe_customer_id.clone().flatten();
-        let customer = customer.and_then(|text| text.parse::<StripeId>().ok());
-        if let Some(customer) = &customer {
-            self.check_customer(customer.as_str(), id).await?;
-        }
+        let customer = stripe_customer_id.clone();
         let command = tenant::Command::Change {
             name,
             stripe_customer_id,
             is_suspended,
         };
-        self.execute_tenant(id, command, origin.clone()).await?;
-        if let Some(customer) = customer {
-            self.settle_soon(customer, origin).await;
+        match customer {
+            Some(customer) => self.change_customer(id, customer, command, origin).await?,
+            None => self.execute_tenant(id, command, origin).await?,
         }
         self.tenant_row(id).await
     }
@@ -300,7 +294,7 @@ impl Tenants {
         .await
     }
 
-    async fn execute_tenant(
+    pub(super) async fn execute_tenant(
         &self,
         id: &TenantId,
         command: tenant::Command,
@@ -329,7 +323,7 @@ impl Tenants {
         .await
     }
 
-    async fn tenant_row(&self, id: &TenantId) -> Result<TenantRow, Error> {
+    pub(super) async fn tenant_row(&self, id: &TenantId) -> Result<TenantRow, Error> {
         self.shared.views.tenant(id).await?.ok_or(Error::NotFound)
     }
 }

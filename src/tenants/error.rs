@@ -125,6 +125,7 @@ impl From<tenant::Error> for Error {
             tenant::Error::Invalid(errors) => Self::Invalid(errors),
             tenant::Error::NotFound | tenant::Error::TokenNotFound => Self::NotFound,
             tenant::Error::AlreadyRegistered => Self::conflict("already_exists", error.to_string()),
+            tenant::Error::OtherCustomer => Self::conflict("other_customer", error.to_string()),
             tenant::Error::TooManyTokens => Self::conflict("too_many_tokens", error.to_string()),
         }
     }

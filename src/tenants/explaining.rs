@@ -244,7 +244,7 @@ impl Reader<'_> {
     async fn suspensions(&self, holds: &mut Holds) -> Result<(), Error> {
         self.each::<Tenant>(self.tenant.as_str(), async |stored| {
             let is_suspended = match stored.event::<Tenant>()? {
-                tenant::Event::Suspended => true,
+                tenant::Event::Suspended | tenant::Event::SuspendedForBilling => true,
                 tenant::Event::Resumed => false,
                 _ => return Ok(()),
             };

@@ -1,10 +1,10 @@
 //! Billing: what is read of subscriptions, invoices, customers and callbacks without tenant.
 
-use hookledger::store::{Commit, Store};
+use hookledger::store::{Commit, Error, Store, Stream};
 use hookledger_domain::{
     actor::{Actor, Origin},
     billing::{self, Invoice, Seen, Subscription},
-    callback::{Reason, UnassignedEvent},
+    callback::{self, Callback, Ignorance, Reason, UnassignedEvent},
     fact::Fact,
     stripe::{Notice, StripeId, Subject},
     tenant::{self, TenantId},
@@ -78,7 +78,7 @@ fn notice(customer: Option<&str>, millis: i64) -> Notice {
         body_sha256: "ab".repeat(32),
         customer_id: customer.map(stripe_id),
         metadata_tenant: customer.map(|_| "nobody".to_owned()),
-        client_reference: customer.map(|_| "somebody".to_owned()),
+        client_reference: customer.map(|_| super::tenant("somebody")),
         subject: Subject::Invoice(invoice("in_1", 0, true)),
     }
 }
@@ -225,6 +225,85 @@ pub(super) async fn callbacks_without_tenant_come_in_pages<E: Engine>() {
         let found = views.unassigned_of_customer(&customer, 2).await.unwrap();
         assert_eq!(found, expected[..expected.len().min(2)]);
     }
+    store.close().await;
+}
+
+/// Whoever is second reads what the first one has written.
+pub(super) async fn a_callback_is_taken_once_whoever_gets_it<E: Engine>() {
+    let (_engine, store) = open::<E>().await;
+    let applied = |tenant: &str| -> (TenantId, Fact) {
+        let tenant_id = super::tenant(tenant);
+        let event = callback::Event::Applied {
+            tenant_id: tenant_id.clone(),
+            notice: notice(Some("cus_1"), 0),
+        };
+        (tenant_id, event.into())
+    };
+    let ignored = callback::Event::Ignored {
+        notice: notice(None, 0),
+        reason: Ignorance::OtherMode,
+    };
+    let commit = async |tenant: Option<TenantId>, id: &str, fact: &Fact| {
+        let mut origin = super::origin(&super::tenant("acme"));
+        origin.tenant = tenant;
+        let mut commit = Commit::new(&origin, at(0));
+        commit.push(id, 1, fact).unwrap();
+        store.ledger().commit(commit).await
+    };
+    let (acme, fact) = applied("acme");
+    commit(Some(acme.clone()), "evt_1", &fact).await.unwrap();
+    let (other, theirs) = applied("other");
+    for (tenant, fact) in [
+        (Some(acme), &fact),
+        (Some(other.clone()), &theirs),
+        (None, &Fact::from(ignored)),
+    ] {
+        let refused = commit(tenant, "evt_1", fact).await;
+        assert!(matches!(refused, Err(Error::Conflict)), "{refused:?}");
+    }
+    commit(Some(other), "evt_2", &theirs).await.unwrap();
+    let taken: Stream<Callback> = store.ledger().load("evt_1").await.unwrap();
+    assert_eq!(taken.state.tenant_id(), Some(&super::tenant("acme")));
+    store.close().await;
+}
+
+pub(super) async fn what_need_not_wait_is_found<E: Engine>() {
+    let (_engine, store) = open::<E>().await;
+    for (id, customer) in [
+        ("acme", "cus_known"),
+        ("one", "cus_shared"),
+        ("two", "cus_shared"),
+    ] {
+        let id = super::tenant(id);
+        let name = "Name".to_owned();
+        let stripe_customer_id = Some(customer.to_owned());
+        let facts: [Fact; 2] = [
+            tenant::Event::Registered { name }.into(),
+            tenant::Event::StripeCustomerSet { stripe_customer_id }.into(),
+        ];
+        append(&store, &id, &id, facts).await;
+    }
+    let known = receive(&store, "evt_known", Some("cus_known"), 1).await;
+    receive(&store, "evt_shared", Some("cus_shared"), 2).await;
+    receive(&store, "evt_strange", Some("cus_strange"), 3).await;
+    receive(&store, "evt_nobody", None, 4).await;
+    // It had its effect, and then somebody was cut off.
+    let begun = receive(&store, "evt_begun", None, 5).await;
+    let acme = super::tenant("acme");
+    let applied = callback::Event::Applied {
+        tenant_id: acme.clone(),
+        notice: notice(None, 0),
+    };
+    append(&store, &acme, "evt_begun", [applied.into()]).await;
+    // The later ones have happened before.
+    let expected = [begun, known];
+    let views = store.views();
+    assert_eq!(views.settleable(10).await.unwrap(), expected);
+    assert_eq!(views.settleable(1).await.unwrap(), expected[..1]);
+    let assigned = UnassignedEvent::Assigned { tenant_id: acme };
+    of_nobody(&store, "evt_begun", 2, 9, assigned).await;
+    of_nobody(&store, "evt_known", 2, 9, UnassignedEvent::Dismissed).await;
+    assert_eq!(views.settleable(10).await.unwrap(), []);
     store.close().await;
 }
 

@@ -453,8 +453,14 @@ async fn every_key_of_a_tenants_rows_begins_with_the_tenant() {
         }
         // Who asks with a token does not say for which tenant.
         let is_found_by_id = table == "tokens" && columns == &["id"];
+        // A callback is nobody's until it is taken, once.
+        let of_callbacks = ["aggregate_id", "aggregate_type", "sequence"];
+        let is_of_callbacks = table == "events" && columns == &of_callbacks;
         let has_tenant = columns.iter().any(|column| column == "tenant_id");
-        assert!(has_tenant || is_found_by_id, "{table} has {columns:?}");
+        assert!(
+            has_tenant || is_found_by_id || is_of_callbacks,
+            "{table} has {columns:?}"
+        );
     }
     for table in [
         "events",

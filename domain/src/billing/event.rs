@@ -34,9 +34,9 @@ pub enum Event {
         /// The invoice.
         invoice: Invoice,
     },
-    /// The subscription is not paid for, or over, so the tenant is suspended.
+    /// No subscription is good, and one is not paid for or over: the tenant is suspended, if it is not.
     AccessWithdrawn,
-    /// The subscription is in good standing again, so that suspension ends.
+    /// That is over, and so is that suspension.
     AccessRestored,
 }
 

@@ -46,16 +46,32 @@ impl Invoice {
         self.status == Self::PAID
     }
 
+    /// Nothing becomes of it any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        [Self::PAID, Self::VOID].contains(&self.status.as_str())
+    }
+
     /// What decides which of two snapshots of an invoice holds: the greater one. What is paid or void
     /// stays so (what is uncollectible may still be paid); then the later one; within a second the one
-    /// further on in life. See [`Subscription::order`](super::Subscription::order).
+    /// further on in life, and of these the one that tells of a payment. See
+    /// [`Subscription::order`](super::Subscription::order).
     pub fn order<'a>(seen: &'a Seen, shown: &'a Self) -> impl Ord + use<'a> {
-        let (has_ended, of_life) = match shown.status.as_str() {
-            Self::PAID | Self::VOID => (true, 0),
-            Self::DRAFT => (false, 0),
-            Self::UNCOLLECTIBLE => (false, 2),
-            _ => (false, 1),
+        let of_life = match shown.status.as_str() {
+            Self::DRAFT => 0,
+            Self::UNCOLLECTIBLE => 2,
+            _ => 1,
         };
-        (has_ended, seen.at, of_life, &seen.callback_id)
+        let tells_of_payment = seen.kind == PAYMENT_FAILED;
+        (
+            shown.has_ended(),
+            seen.at,
+            of_life,
+            tells_of_payment,
+            &seen.callback_id,
+        )
     }
 }
+
+/// The callback that tells of a payment that came to nothing.
+pub(super) const PAYMENT_FAILED: &str = "invoice.payment_failed";

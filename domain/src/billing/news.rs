@@ -1,7 +1,7 @@
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::{Billing, Invoice, Shown, Subscription};
+use super::{Billing, Invoice, Shown, Subscription, invoice::PAYMENT_FAILED};
 use crate::{clock::rfc3339, stripe::StripeId};
 
 /// What a tenant's webhooks are told of.
@@ -16,22 +16,25 @@ pub enum News {
 }
 
 impl News {
-    /// What there is to tell after a callback of type `kind` was no stale one and has shown this;
-    /// `before` is how things were.
+    /// What there is to tell after a callback of type `kind` that has shown this; `before` is how things
+    /// were, and `is_stale` whether they are so still.
+    ///
+    /// A payment that failed is told of also when it is learnt of late, unless the invoice has ended
+    /// meanwhile: each try is news of its own, and they all look the same.
     #[must_use]
-    pub fn of(before: &Billing, kind: &str, shown: &Shown) -> Option<Self> {
+    pub fn of(before: &Billing, kind: &str, shown: &Shown, is_stale: bool) -> Option<Self> {
         match shown {
             Shown::Subscription(new) => {
                 let is_known = before.subscription(&new.id).is_some_and(|old| old == new);
-                (!is_known).then(|| Self::SubscriptionUpdated(new.clone()))
+                (!is_known && !is_stale).then(|| Self::SubscriptionUpdated(new.clone()))
             }
             Shown::Invoice(new) if new.is_paid() => {
                 let was_paid = before.invoice(&new.id).is_some_and(Invoice::is_paid);
-                (!was_paid).then(|| Self::InvoicePaid(new.clone()))
+                (!was_paid && !is_stale).then(|| Self::InvoicePaid(new.clone()))
             }
-            // One invoice may fail several times, and looks the same each time.
-            Shown::Invoice(new) if kind == "invoice.payment_failed" => {
-                Some(Self::InvoicePaymentFailed(new.clone()))
+            Shown::Invoice(new) if kind == PAYMENT_FAILED => {
+                let has_ended = before.invoice(&new.id).is_some_and(Invoice::has_ended);
+                (!has_ended).then(|| Self::InvoicePaymentFailed(new.clone()))
             }
             Shown::Invoice(_) => None,
         }

@@ -39,16 +39,17 @@ impl Subscription {
         [Self::CANCELED, Self::INCOMPLETE_EXPIRED].contains(&self.status.as_str())
     }
 
-    /// Whoever has nothing better is suspended, if there is that rule.
+    /// Whoever has nothing good is suspended, if there is that rule.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         ["unpaid", Self::CANCELED].contains(&self.status.as_str())
     }
 
-    /// Whoever has it is not suspended by that rule any more.
+    /// Whoever has it is not suspended by that rule. One that is past due is still being paid for: Stripe
+    /// tries again, and says `unpaid` or `canceled` when it gives up.
     #[must_use]
-    pub fn is_in_good_standing(&self) -> bool {
-        ["active", "trialing"].contains(&self.status.as_str())
+    pub fn is_good(&self) -> bool {
+        ["active", "trialing", "past_due"].contains(&self.status.as_str())
     }
 
     /// What decides which of two snapshots of a subscription holds: the greater one.

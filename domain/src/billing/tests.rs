@@ -163,6 +163,26 @@ fn within_a_second_the_one_further_on_in_life_holds() {
 }
 
 #[test]
+fn of_what_is_told_within_a_second_a_failed_payment_holds() {
+    let asked = callback(
+        900,
+        "invoice.payment_action_required",
+        5,
+        Shown::Invoice(invoice("open")),
+    );
+    let failed = callback(
+        1,
+        "invoice.payment_failed",
+        5,
+        Shown::Invoice(invoice("open")),
+    );
+    framework()
+        .given(vec![updated(asked)])
+        .when(failed.clone())
+        .then_expect_events(vec![updated(failed)]);
+}
+
+#[test]
 fn of_several_subscriptions_the_newest_that_lives_counts() {
     let make = |name: &str, seconds, status: &str| Subscription {
         id: id(name),
@@ -188,7 +208,7 @@ fn with_rule(command: Command) -> Command {
 }
 
 #[test]
-fn the_rule_suspends_once_and_resumes_what_it_has_suspended() {
+fn the_rule_suspends_once_and_resumes_when_something_is_good() {
     for lost in ["unpaid", "canceled"] {
         let command = with_rule(shows(UPDATED, 5, lost));
         framework()
@@ -203,18 +223,30 @@ fn the_rule_suspends_once_and_resumes_what_it_has_suspended() {
         .given(unpaid())
         .when(again.clone())
         .then_expect_events(vec![updated(again)]);
-    let past_due = with_rule(shows(UPDATED, 7, "past_due"));
-    framework()
-        .given(unpaid())
-        .when(past_due.clone())
-        .then_expect_events(vec![updated(past_due)]);
-    for good in ["active", "trialing"] {
+    for good in ["active", "trialing", "past_due"] {
         // Also when there is no such rule any more.
         let command = shows(UPDATED, 8, good);
         framework()
             .given(unpaid())
             .when(command.clone())
             .then_expect_events(vec![updated(command), Event::AccessRestored]);
+    }
+}
+
+#[test]
+fn an_attempt_at_another_subscription_does_not_count() {
+    for attempted in ["incomplete", "incomplete_expired"] {
+        let other = Subscription {
+            id: id("sub_2"),
+            created_at: at(1),
+            ..subscription(attempted)
+        };
+        let attempt = callback(1, UPDATED, 5, Shown::Subscription(other));
+        let ended = with_rule(shows(DELETED, 9, "canceled"));
+        framework()
+            .given(vec![updated(attempt)])
+            .when(ended.clone())
+            .then_expect_events(vec![updated(ended), Event::AccessWithdrawn]);
     }
 }
 
@@ -276,9 +308,10 @@ fn the_oldest_invoices_are_let_go() {
 fn news_are_told_once() {
     let mut billing = Billing::default();
     let tell = |billing: &mut Billing, command: Command| {
-        let event = billing.decide(&command)?;
-        let news = News::of(billing, &command.seen.kind, &command.shown);
-        billing.apply(event);
+        let event = billing.decide(&command);
+        let is_stale = event.is_none();
+        let news = News::of(billing, &command.seen.kind, &command.shown, is_stale);
+        event.into_iter().for_each(|event| billing.apply(event));
         news
     };
     let shown = |status: &str| Shown::Invoice(invoice(status));
@@ -288,8 +321,9 @@ fn news_are_told_once() {
         // Nothing that is shown has changed.
         shows(UPDATED, 2, "active"),
         shows(UPDATED, 3, "past_due"),
-        failed(4),
         failed(5),
+        // Each try is news, also when it is learnt of late.
+        failed(4),
         callback(6, "invoice.payment_action_required", 6, shown("open")),
         callback(7, "invoice.paid", 7, shown("paid")),
         callback(8, "invoice.paid", 8, shown("paid")),
@@ -339,6 +373,7 @@ fn life() -> Vec<Command> {
         ),
         (UPDATED, 1000, renewed("active")),
         (UPDATED, 1000, renewed("past_due")),
+        (UPDATED, 1500, renewed("unpaid")),
         (UPDATED, 2000, renewed("active")),
         (UPDATED, 3000, cancelling),
         (DELETED, 4000, renewed("canceled")),
@@ -370,6 +405,9 @@ fn lived(commands: impl IntoIterator<Item = Command>) -> Billing {
     for command in commands {
         if let Some(event) = billing.decide(&command) {
             billing.apply(event);
+            if let Some(event) = billing.judge(true) {
+                billing.apply(event);
+            }
         }
     }
     billing
@@ -382,6 +420,7 @@ fn a_life_ends_as_it_should_in_order_and_in_reverse() {
     assert_eq!(subscription.status, "canceled");
     assert_eq!(subscription.current_period_end, Some(at(5_000_000)));
     assert!(billing.invoices().all(Invoice::is_paid));
+    assert!(billing.has_suspended);
     assert_eq!(billing.invoices().count(), 2);
     assert_eq!(lived(life().into_iter().rev()), billing);
 }

@@ -41,24 +41,25 @@ fn a_callback_is_taken_once() {
         notice: notice(),
         effect,
     };
-    let effects = [
-        (Effect::Apply, "applied", Outcome::Applied),
-        (Effect::BeStale, "stale", Outcome::Stale),
-        (
-            Effect::Ignore(Ignorance::OtherMode),
-            "ignored",
-            Outcome::Ignored,
-        ),
-    ];
-    for (effect, event_type, outcome) in effects {
-        let event = match effect {
-            Effect::Apply => Event::Applied { notice: notice() },
-            Effect::BeStale => Event::Stale { notice: notice() },
-            Effect::Ignore(reason) => Event::Ignored {
-                notice: notice(),
-                reason,
-            },
-        };
+    let acme = || tenant("acme");
+    let applied = Event::Applied {
+        tenant_id: acme(),
+        notice: notice(),
+    };
+    let stale = Event::Stale {
+        tenant_id: acme(),
+        notice: notice(),
+    };
+    let ignored = Event::Ignored {
+        notice: notice(),
+        reason: Ignorance::OtherMode,
+    };
+    let ignore = Effect::Ignore(Ignorance::OtherMode);
+    for (effect, event, event_type, outcome) in [
+        (Effect::Apply(acme()), applied, "applied", Outcome::Applied),
+        (Effect::BeStale(acme()), stale, "stale", Outcome::Stale),
+        (ignore, ignored, "ignored", Outcome::Ignored),
+    ] {
         assert_eq!(cqrs_es::DomainEvent::event_type(&event), event_type);
         TestFramework::<Callback>::with(())
             .given_no_previous_events()
@@ -66,11 +67,13 @@ fn a_callback_is_taken_once() {
             .then_expect_events(vec![event.clone()]);
         TestFramework::<Callback>::with(())
             .given(vec![event.clone()])
-            .when(take(Effect::Apply))
+            .when(take(Effect::Apply(acme())))
             .then_expect_error(AlreadyTaken);
         let mut callback = Callback::default();
         cqrs_es::Aggregate::apply(&mut callback, event);
         assert_eq!(callback.outcome(), Some(outcome));
+        let owner = Some(acme()).filter(|_| outcome != Outcome::Ignored);
+        assert_eq!(callback.tenant_id(), owner.as_ref());
     }
 }
 
@@ -109,6 +112,14 @@ fn a_callback_without_tenant_waits_until_it_has_one() {
         .when(assign())
         .then_expect_error(UnassignedError::NotWaiting);
     framework()
+        .given(vec![received()])
+        .when(UnassignedCommand::Dismiss)
+        .then_expect_events(vec![UnassignedEvent::Dismissed]);
+    framework()
+        .given(vec![received(), UnassignedEvent::Dismissed])
+        .when(assign())
+        .then_expect_error(UnassignedError::NotWaiting);
+    framework()
         .given_no_previous_events()
         .when(assign())
         .then_expect_error(UnassignedError::NotWaiting);
@@ -136,7 +147,7 @@ fn modes_want_their_own() {
 fn whoever_has_the_customer_gets_it_whatever_it_names() {
     let named = Notice {
         metadata_tenant: Some("globex".to_owned()),
-        client_reference: Some("initech".to_owned()),
+        client_reference: Some(tenant("initech")),
         ..notice()
     };
     let candidates = Candidates {
@@ -159,7 +170,7 @@ fn whoever_has_the_customer_gets_it_whatever_it_names() {
 fn what_the_platform_has_written_goes_before_what_the_buyer_may_have() {
     let named = Notice {
         metadata_tenant: Some("globex".to_owned()),
-        client_reference: Some("initech".to_owned()),
+        client_reference: Some(tenant("initech")),
         ..notice()
     };
     let candidates = Candidates {
@@ -186,7 +197,7 @@ fn nobody_takes_a_tenant_away_from_its_customer() {
         ..notice()
     };
     let by_reference = Notice {
-        client_reference: Some("acme".to_owned()),
+        client_reference: Some(tenant("acme")),
         ..notice()
     };
     for (named, place) in [(by_metadata, 0), (by_reference, 1)] {

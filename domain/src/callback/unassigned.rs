@@ -34,16 +34,14 @@ impl Reason {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unassigned {
     notice: Option<Box<Notice>>,
-    assigned_to: Option<TenantId>,
+    is_over: bool,
 }
 
 impl Unassigned {
     /// What it says, while it waits; `None` if there is no such callback, or it waits no more.
     #[must_use]
     pub fn waiting(&self) -> Option<&Notice> {
-        self.notice
-            .as_deref()
-            .filter(|_| self.assigned_to.is_none())
+        self.notice.as_deref().filter(|_| !self.is_over)
     }
 
     /// Whether there is such a callback.
@@ -68,6 +66,8 @@ pub enum UnassignedCommand {
         /// Which.
         tenant_id: TenantId,
     },
+    /// To wait no more: by now it is not handled.
+    Dismiss,
 }
 
 /// What happened to a callback without tenant.
@@ -86,6 +86,8 @@ pub enum UnassignedEvent {
         /// Which.
         tenant_id: TenantId,
     },
+    /// It is not handled any more: the mode is another one.
+    Dismissed,
 }
 
 /// Why a command was refused.
@@ -104,6 +106,7 @@ impl cqrs_es::DomainEvent for UnassignedEvent {
         match self {
             Self::Received { .. } => "received",
             Self::Assigned { .. } => "assigned",
+            Self::Dismissed => "dismissed",
         }
         .to_owned()
     }
@@ -133,10 +136,13 @@ impl cqrs_es::Aggregate for Unassigned {
             UnassignedCommand::Receive { notice, reason } => {
                 UnassignedEvent::Received { notice, reason }
             }
-            UnassignedCommand::Assign { .. } if self.waiting().is_none() => {
+            UnassignedCommand::Assign { .. } | UnassignedCommand::Dismiss
+                if self.waiting().is_none() =>
+            {
                 return Err(UnassignedError::NotWaiting);
             }
             UnassignedCommand::Assign { tenant_id } => UnassignedEvent::Assigned { tenant_id },
+            UnassignedCommand::Dismiss => UnassignedEvent::Dismissed,
         };
         sink.write(event, self).await;
         Ok(())
@@ -145,7 +151,7 @@ impl cqrs_es::Aggregate for Unassigned {
     fn apply(&mut self, event: UnassignedEvent) {
         match event {
             UnassignedEvent::Received { notice, .. } => self.notice = Some(notice),
-            UnassignedEvent::Assigned { tenant_id } => self.assigned_to = Some(tenant_id),
+            UnassignedEvent::Assigned { .. } | UnassignedEvent::Dismissed => self.is_over = true,
         }
     }
 }

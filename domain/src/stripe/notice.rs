@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::StripeId;
-use crate::billing::{Invoice, Subscription};
+use crate::{
+    billing::{Invoice, Subscription},
+    tenant::TenantId,
+};
 
 /// The longest text that is kept of a field, in characters.
 const TEXT_CHARACTERS_MAX: usize = 255;
@@ -35,9 +38,10 @@ pub struct Notice {
     /// `metadata.tenant_id`, which the platform sets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_tenant: Option<String>,
-    /// `client_reference_id` of a checkout session, which whoever buys may have chosen.
+    /// `client_reference_id` of a checkout session, if it can be a tenant's: whoever buys may have
+    /// written there what they like.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_reference: Option<String>,
+    pub client_reference: Option<TenantId>,
     /// What it shows.
     pub subject: Subject,
 }
@@ -98,7 +102,7 @@ pub fn parse(
         body_sha256,
         customer_id: reference(&object["customer"]),
         metadata_tenant: metadata_tenant(object),
-        client_reference: text(&object["client_reference_id"]).filter(|_| is_checkout),
+        client_reference: tenant(&object["client_reference_id"]).filter(|_| is_checkout),
         subject,
         kind,
     };
@@ -202,6 +206,11 @@ fn text(value: &Value) -> Option<String> {
         && text.chars().count() <= TEXT_CHARACTERS_MAX
         && !text.chars().any(char::is_control);
     is_fine.then(|| text.to_owned())
+}
+
+/// A text that can be a tenant's id.
+fn tenant(value: &Value) -> Option<TenantId> {
+    value.as_str()?.parse().ok()
 }
 
 /// Unix seconds.

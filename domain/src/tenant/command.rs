@@ -20,6 +20,15 @@ pub enum Command {
         /// Whether publishing is refused and nothing is sent.
         is_suspended: Option<bool>,
     },
+    /// Give it the customer of Stripe's that a callback names, if it has none yet.
+    LinkCustomer {
+        /// The customer's id.
+        customer_id: String,
+    },
+    /// Suspend it because its subscription is not paid for, unless it is suspended.
+    WithdrawAccess,
+    /// End the suspension if that is why.
+    RestoreAccess,
     /// Issue an API token.
     IssueToken {
         /// The token without its secret.
@@ -49,6 +58,9 @@ pub enum Error {
     /// The tenant has as many live tokens as it may.
     #[error("a tenant has at most {TOKENS_MAX} live tokens; revoke some first")]
     TooManyTokens,
+    /// It has another customer of Stripe's.
+    #[error("the tenant has another customer")]
+    OtherCustomer,
     /// Fields are wrong.
     #[error("the content is not valid")]
     Invalid(Vec<FieldError>),

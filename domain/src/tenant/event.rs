@@ -24,6 +24,8 @@ pub enum Event {
     },
     /// Publishing is refused and nothing is sent from now on.
     Suspended,
+    /// The same by a rule, because its subscription is not paid for.
+    SuspendedForBilling,
     /// The suspension is over.
     Resumed,
     /// An API token was issued.
@@ -33,6 +35,17 @@ pub enum Event {
         /// Which one.
         token_id: TokenId,
     },
+}
+
+impl Event {
+    /// Whether it suspends the tenant or ends that.
+    #[must_use]
+    pub fn decides_about_publishing(&self) -> bool {
+        matches!(
+            self,
+            Self::Suspended | Self::SuspendedForBilling | Self::Resumed
+        )
+    }
 }
 
 /// An API token as the ledger knows it: never the secret itself.
@@ -58,6 +71,7 @@ impl cqrs_es::DomainEvent for Event {
             Self::Renamed { .. } => "renamed",
             Self::StripeCustomerSet { .. } => "stripe_customer_set",
             Self::Suspended => "suspended",
+            Self::SuspendedForBilling => "suspended_for_billing",
             Self::Resumed => "resumed",
             Self::TokenIssued(_) => "token_issued",
             Self::TokenRevoked { .. } => "token_revoked",

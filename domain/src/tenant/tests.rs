@@ -117,3 +117,74 @@ fn ids_follow_their_pattern() {
         assert!(bad.parse::<TenantId>().is_err(), "{bad}");
     }
 }
+
+fn change_suspension(is_suspended: bool) -> Command {
+    Command::Change {
+        name: None,
+        stripe_customer_id: None,
+        is_suspended: Some(is_suspended),
+    }
+}
+
+#[test]
+fn a_rule_ends_only_what_it_has_done() {
+    let by_rule = || vec![registered(), Event::SuspendedForBilling];
+    framework()
+        .given(vec![registered()])
+        .when(Command::WithdrawAccess)
+        .then_expect_events(vec![Event::SuspendedForBilling]);
+    framework()
+        .given(by_rule())
+        .when(Command::WithdrawAccess)
+        .then_expect_events(vec![]);
+    framework()
+        .given(by_rule())
+        .when(Command::RestoreAccess)
+        .then_expect_events(vec![Event::Resumed]);
+    framework()
+        .given(by_rule())
+        .when(change_suspension(false))
+        .then_expect_events(vec![Event::Resumed]);
+    // Somebody takes it over.
+    framework()
+        .given(by_rule())
+        .when(change_suspension(true))
+        .then_expect_events(vec![Event::Suspended]);
+    let by_hand = [
+        vec![registered(), Event::Suspended],
+        vec![registered(), Event::SuspendedForBilling, Event::Suspended],
+        vec![registered(), Event::SuspendedForBilling, Event::Resumed],
+    ];
+    for events in by_hand {
+        framework()
+            .given(events)
+            .when(Command::RestoreAccess)
+            .then_expect_events(vec![]);
+    }
+    framework()
+        .given(vec![registered(), Event::Suspended])
+        .when(Command::WithdrawAccess)
+        .then_expect_events(vec![]);
+}
+
+#[test]
+fn a_callback_gives_a_customer_to_whoever_has_none() {
+    let set = |id: &str| Event::StripeCustomerSet {
+        stripe_customer_id: Some(id.to_owned()),
+    };
+    let link = |id: &str| Command::LinkCustomer {
+        customer_id: id.to_owned(),
+    };
+    framework()
+        .given(vec![registered()])
+        .when(link("cus_1"))
+        .then_expect_events(vec![set("cus_1")]);
+    framework()
+        .given(vec![registered(), set("cus_1")])
+        .when(link("cus_1"))
+        .then_expect_events(vec![]);
+    framework()
+        .given(vec![registered(), set("cus_1")])
+        .when(link("cus_2"))
+        .then_expect_error(Error::OtherCustomer);
+}

@@ -41,6 +41,8 @@ pub(super) fn unassigned(id: StripeId, recorded: &Recorded<'_>, event: &Unassign
                 client_reference: notice.client_reference.clone(),
             }))
         }
-        UnassignedEvent::Assigned { .. } => Change::DeleteUnassigned { id },
+        UnassignedEvent::Assigned { .. } | UnassignedEvent::Dismissed => {
+            Change::DeleteUnassigned { id }
+        }
     }
 }

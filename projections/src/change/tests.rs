@@ -129,6 +129,7 @@ fn what_happens_to_a_tenant_changes_its_row() {
     );
     for (event, is_suspended) in [
         (tenant::Event::Suspended, true),
+        (tenant::Event::SuspendedForBilling, true),
         (tenant::Event::Resumed, false),
     ] {
         assert_eq!(

@@ -46,7 +46,8 @@ struct UnassignedView {
     /// The tenant that its metadata names.
     #[schema(required = true)]
     metadata_tenant_id: Option<String>,
-    /// What the checkout session gives as `client_reference_id`.
+    /// The tenant that the checkout session gives as `client_reference_id`; `null` also for what cannot be
+    /// one.
     #[schema(required = true)]
     client_reference_id: Option<String>,
     /// It is about money, not about a test; `null`: it does not say.
@@ -68,7 +69,7 @@ impl From<UnassignedRow> for UnassignedView {
             reason: row.reason.as_str(),
             customer_id: row.customer_id.map(String::from),
             metadata_tenant_id: row.metadata_tenant,
-            client_reference_id: row.client_reference,
+            client_reference_id: row.client_reference.map(String::from),
             livemode: row.livemode,
             created_at: rfc3339(row.created_at),
             received_at: rfc3339(row.received_at),

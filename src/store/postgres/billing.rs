@@ -68,7 +68,7 @@ pub(super) fn insert_unassigned(row: &UnassignedRow) -> Statement<'_> {
         .bind(row.livemode)
         .bind(text(&row.customer_id))
         .bind(&row.metadata_tenant)
-        .bind(&row.client_reference)
+        .bind(row.client_reference.as_ref().map(TenantId::as_str))
 }
 
 fn text(id: &Option<StripeId>) -> Option<&str> {
@@ -129,6 +129,16 @@ impl Accounts for Postgres {
             .list(sql!("select_unassigned_of_customer"), &values, unassigned)
             .await
     }
+
+    async fn settleable(&self, limit: u32) -> Result<Vec<UnassignedRow>, Error> {
+        self.asker
+            .list(
+                sql!("select_settleable"),
+                &[Number(limit.into())],
+                unassigned,
+            )
+            .await
+    }
 }
 
 /// A column of text that stands for a value, if there is one.
@@ -183,6 +193,6 @@ fn unassigned(row: &PgRow) -> Result<UnassignedRow, Error> {
         livemode: row.try_get("livemode")?,
         customer_id: optional(row, "customer_id")?,
         metadata_tenant: row.try_get("metadata_tenant")?,
-        client_reference: row.try_get("client_reference")?,
+        client_reference: optional(row, "client_reference")?,
     })
 }

@@ -78,7 +78,7 @@ pub(super) fn insert_unassigned(connection: &Connection, row: &UnassignedRow) ->
             row.livemode,
             text(&row.customer_id),
             row.metadata_tenant,
-            row.client_reference,
+            row.client_reference.as_ref().map(TenantId::as_str),
         ],
     )
 }
@@ -150,6 +150,14 @@ impl Accounts for Sqlite {
             .await?;
         rows.iter().map(unassigned).collect()
     }
+
+    async fn settleable(&self, limit: u32) -> Result<Vec<UnassignedRow>, Error> {
+        let rows = sqlx::query(sql!("select_settleable"))
+            .bind(i64::from(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(unassigned).collect()
+    }
 }
 
 /// A column of text that stands for a value, if there is one.
@@ -204,6 +212,6 @@ fn unassigned(row: &SqliteRow) -> Result<UnassignedRow, Error> {
         livemode: row.try_get("livemode")?,
         customer_id: optional(row, "customer_id")?,
         metadata_tenant: row.try_get("metadata_tenant")?,
-        client_reference: row.try_get("client_reference")?,
+        client_reference: optional(row, "client_reference")?,
     })
 }

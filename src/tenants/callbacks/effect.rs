@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use cqrs_es::{Aggregate, event_sink::EventSink};
 use hookledger_domain::{
     actor::Origin,
     billing::{self, Billing, News, Seen, Shown},
@@ -18,7 +17,7 @@ use crate::{
     store::{Commit, Stream},
     tenants::{
         Error, Shared, Tenants,
-        accept::{Failed, Placed, Prepared, Together},
+        accept::{Failed, Placed, Prepared, Together, decide_all},
     },
 };
 
@@ -27,8 +26,10 @@ use crate::{
 pub(super) enum Link {
     /// It has, or there is none.
     Known,
-    /// It has from now on.
-    New,
+    /// It has from now on, if it has no other one.
+    First,
+    /// It has from now on, instead of another one.
+    Instead,
 }
 
 /// Why a callback was not taken.
@@ -57,7 +58,9 @@ pub(super) async fn ignore(
     reason: Ignorance,
     origin: &Origin,
 ) -> Result<(), Taking> {
-    let mut commit = Commit::new(origin, shared.clock.now());
+    let mut origin = origin.clone();
+    origin.tenant = None;
+    let mut commit = Commit::new(&origin, shared.clock.now());
     taken(id, notice, Effect::Ignore(reason))
         .await?
         .push(&mut commit)?;
@@ -75,6 +78,7 @@ impl Tenants {
         origin: &Origin,
     ) -> Result<Outcome, Taking> {
         let shared = &self.shared;
+        let _turn = shared.callbacks.turn(tenant).lock().await;
         let mut origin = origin.clone();
         origin.tenant = Some(tenant.clone());
         let consequences = consequences(shared, id, notice, tenant, link).await?;
@@ -134,7 +138,11 @@ async fn consequences(
         Subject::Checkout | Subject::Other | Subject::Nothing => None,
     };
     let mut events = Vec::new();
-    let (mut news, mut access, mut is_stale) = (None, None, false);
+    let mut commands = Vec::new();
+    let (mut news, mut is_stale) = (None, false);
+    if let Some(customer_id) = &notice.customer_id {
+        commands.extend(link.command(customer_id));
+    }
     if let Some(shown) = shown {
         let stream: Stream<Billing> = shared.ledger.load(tenant.as_str()).await?;
         let before = stream.state.clone();
@@ -145,62 +153,80 @@ async fn consequences(
                 callback_id: id.clone(),
             },
             shown: shown.clone(),
-            suspends: shared.billing.suspends,
+            suspends: shared.callbacks.rules.suspends,
         };
-        let decided = decide(stream.state, command).await?;
+        let (_, decided) = decide_all(stream.state, command).await.map_err(refused)?;
         is_stale = decided.is_empty();
-        access = decided.iter().find_map(|event| match event {
-            billing::Event::AccessWithdrawn => Some(true),
-            billing::Event::AccessRestored => Some(false),
-            _ => None,
-        });
-        news = News::of(&before, &notice.kind, &shown).filter(|_| !is_stale);
+        commands.extend(decided.iter().filter_map(access));
+        news = News::of(&before, &notice.kind, &shown, is_stale);
         events.extend(Placed::after(stream.sequence, tenant.as_str(), decided));
     }
-    let customer = notice.customer_id.clone().filter(|_| link == Link::New);
-    let changed = change_tenant(shared, tenant, customer, access).await?;
-    let changes_access = changed.iter().any(|placed| {
-        matches!(
-            placed.fact,
-            Fact::Tenant(tenant::Event::Suspended | tenant::Event::Resumed)
-        )
-    });
+    let changed = change_tenant(shared, tenant, commands).await?;
+    let changes_access = changed.iter().any(
+        |placed| matches!(&placed.fact, Fact::Tenant(event) if event.decides_about_publishing()),
+    );
     events.extend(changed);
-    let effect = if is_stale {
-        Effect::BeStale
-    } else {
-        Effect::Apply
+    let (effect, outcome) = match is_stale {
+        true => (Effect::BeStale(tenant.clone()), Outcome::Stale),
+        false => (Effect::Apply(tenant.clone()), Outcome::Applied),
     };
     events.insert(0, taken(id, notice, effect).await?);
     Ok(Consequences {
         events,
         news,
-        outcome: if is_stale {
-            Outcome::Stale
-        } else {
-            Outcome::Applied
-        },
+        outcome,
         changes_access,
     })
+}
+
+impl Link {
+    /// What it asks of the tenant.
+    fn command(self, customer_id: &StripeId) -> Option<tenant::Command> {
+        let customer_id = customer_id.to_string();
+        match self {
+            Self::Known => None,
+            Self::First => Some(tenant::Command::LinkCustomer { customer_id }),
+            Self::Instead => Some(tenant::Command::Change {
+                name: None,
+                stripe_customer_id: Some(Some(customer_id)),
+                is_suspended: None,
+            }),
+        }
+    }
+}
+
+/// What an event of the billing asks of the tenant.
+fn access(event: &billing::Event) -> Option<tenant::Command> {
+    match event {
+        billing::Event::AccessWithdrawn => Some(tenant::Command::WithdrawAccess),
+        billing::Event::AccessRestored => Some(tenant::Command::RestoreAccess),
+        billing::Event::SubscriptionUpdated { .. } | billing::Event::InvoiceUpdated { .. } => None,
+    }
 }
 
 /// What changes of the tenant itself: its customer, and whether it is suspended.
 async fn change_tenant(
     shared: &Shared,
     id: &TenantId,
-    customer: Option<StripeId>,
-    is_suspended: Option<bool>,
+    commands: Vec<tenant::Command>,
 ) -> Result<Vec<Placed>, Taking> {
-    if customer.is_none() && is_suspended.is_none() {
+    if commands.is_empty() {
         return Ok(Vec::new());
     }
     let stream: Stream<Tenant> = shared.ledger.load(id.as_str()).await?;
-    let command = tenant::Command::Change {
-        name: None,
-        stripe_customer_id: customer.map(|id| Some(id.to_string())),
-        is_suspended,
-    };
-    let events = decide(stream.state, command).await?;
+    let (mut state, mut events) = (stream.state, Vec::new());
+    for command in commands {
+        let decided = decide_all(state, command)
+            .await
+            .map_err(|error| match error {
+                // Somebody has given it another one meanwhile.
+                tenant::Error::OtherCustomer => Taking::Conflict,
+                other => refused(other),
+            });
+        let decided = decided?;
+        state = decided.0;
+        events.extend(decided.1);
+    }
     Ok(Placed::after(stream.sequence, id.as_str(), events).collect())
 }
 
@@ -210,22 +236,15 @@ async fn taken(id: &StripeId, notice: &Notice, effect: Effect) -> Result<Placed,
         notice: notice.clone(),
         effect,
     };
-    let events = decide(Callback::default(), command).await?;
+    let decided = decide_all(Callback::default(), command).await;
+    let (_, events) = decided.map_err(refused)?;
     let placed = Placed::after(0, id.as_str(), events).next();
     placed.ok_or_else(|| Error::Internal.into())
 }
 
-async fn decide<A>(mut aggregate: A, command: A::Command) -> Result<Vec<A::Event>, Taking>
-where
-    A: Aggregate<Services = ()>,
-    A::Error: std::fmt::Display,
-{
-    let sink = EventSink::default();
-    if let Err(error) = aggregate.handle(command, &(), &sink).await {
-        tracing::error!(%error, "an aggregate refuses what a callback asks of it");
-        return Err(Error::Internal.into());
-    }
-    Ok(sink.collect().await)
+fn refused(error: impl std::fmt::Display) -> Taking {
+    tracing::error!(%error, "an aggregate refuses what a callback asks of it");
+    Error::Internal.into()
 }
 
 /// The message that tells the tenant's webhooks. Where they want order, those of one customer keep it.

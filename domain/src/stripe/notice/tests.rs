@@ -80,7 +80,10 @@ fn a_checkout_tells_whose_customer_somebody_is() {
         "client_reference_id": "acme", "metadata": {"tenant_id": "globex"}});
     let (_, notice) = read(&event("checkout.session.completed", object.clone()));
     assert_eq!(notice.subject, Subject::Checkout);
-    assert_eq!(notice.client_reference.as_deref(), Some("acme"));
+    assert_eq!(notice.client_reference, Some("acme".parse().unwrap()));
+    let written = json!({"customer": "cus_1", "client_reference_id": "Ann Smith, ann@example.com"});
+    let (_, about) = read(&event("checkout.session.completed", written));
+    assert_eq!(about.client_reference, None);
     assert_eq!(notice.metadata_tenant.as_deref(), Some("globex"));
     // Elsewhere that field means nothing.
     let (_, notice) = read(&event("customer.subscription.updated", object));

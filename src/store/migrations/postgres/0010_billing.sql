@@ -44,3 +44,8 @@ CREATE INDEX unassigned_callbacks_by_customer ON unassigned_callbacks (customer_
 
 CREATE INDEX tenants_by_stripe_customer ON tenants (stripe_customer_id)
     WHERE stripe_customer_id IS NOT NULL;
+
+-- A callback has its effect once, whatever tenant somebody gives it to: the key of events is one for each
+-- tenant.
+CREATE UNIQUE INDEX callbacks_once ON events (aggregate_id, aggregate_type, sequence)
+    WHERE aggregate_type IN ('callback', 'unassigned_callback');
