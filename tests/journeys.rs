@@ -35,6 +35,8 @@ mod secrecy;
 mod secrets;
 mod stats;
 mod strangers;
+mod stripe_refused;
+mod stripe_signatures;
 mod suspension;
 mod switching;
 mod tampering;
