@@ -35,6 +35,7 @@ mod secrecy;
 mod secrets;
 mod stats;
 mod strangers;
+mod stripe;
 mod stripe_refused;
 mod stripe_signatures;
 mod suspension;
