@@ -38,6 +38,7 @@ mod strangers;
 mod stripe;
 mod stripe_refused;
 mod stripe_signatures;
+mod stripe_suspending;
 mod suspension;
 mod switching;
 mod tampering;

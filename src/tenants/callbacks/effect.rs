@@ -133,6 +133,9 @@ async fn consequences(
         Subject::Invoice(one) => Some(Shown::Invoice(one.clone())),
         Subject::Checkout | Subject::Other | Subject::Nothing => None,
     };
+    let own: Stream<Tenant> = shared.ledger.load(tenant.as_str()).await?;
+    // Whoever is suspended already has been for another reason, which does not end with this one.
+    let suspends = shared.billing.suspends && !own.state.is_suspended();
     let mut events = Vec::new();
     let (mut news, mut access, mut is_stale) = (None, None, false);
     if let Some(shown) = shown {
@@ -145,7 +148,7 @@ async fn consequences(
                 callback_id: id.clone(),
             },
             shown: shown.clone(),
-            suspends: shared.billing.suspends,
+            suspends,
         };
         let decided = decide(stream.state, command).await?;
         is_stale = decided.is_empty();
@@ -158,7 +161,7 @@ async fn consequences(
         events.extend(Placed::after(stream.sequence, tenant.as_str(), decided));
     }
     let customer = notice.customer_id.clone().filter(|_| link == Link::New);
-    let changed = change_tenant(shared, tenant, customer, access).await?;
+    let changed = change_tenant(own, tenant, customer, access).await?;
     let changes_access = changed.iter().any(|placed| {
         matches!(
             placed.fact,
@@ -186,7 +189,7 @@ async fn consequences(
 
 /// What changes of the tenant itself: its customer, and whether it is suspended.
 async fn change_tenant(
-    shared: &Shared,
+    stream: Stream<Tenant>,
     id: &TenantId,
     customer: Option<StripeId>,
     is_suspended: Option<bool>,
@@ -194,7 +197,6 @@ async fn change_tenant(
     if customer.is_none() && is_suspended.is_none() {
         return Ok(Vec::new());
     }
-    let stream: Stream<Tenant> = shared.ledger.load(id.as_str()).await?;
     let command = tenant::Command::Change {
         name: None,
         stripe_customer_id: customer.map(|id| Some(id.to_string())),
