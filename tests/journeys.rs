@@ -39,6 +39,7 @@ mod stripe;
 mod stripe_refused;
 mod stripe_signatures;
 mod stripe_suspending;
+mod stripe_tenants;
 mod suspension;
 mod switching;
 mod tampering;
