@@ -1,6 +1,8 @@
 //! Suspended tenants and their subscriptions: what Stripe tells of them, and the rule that suspends whoever
 //! does not pay.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -106,15 +108,19 @@ async fn whoever_does_not_pay_is_suspended_until_they_do() {
     assert!(waiting.any(|message| *message == last["id"]), "{pending:?}");
     story.tell("active").await;
     assert!(!is_suspended(&tenant).await);
-    let sent = receiver.arrived("/hooks", 6).await;
+    tenant.until_nothing_is_pending().await;
+    // What was under way when the process died has come twice.
     let mut told = Vec::new();
-    for request in &sent {
+    let mut seen = HashSet::new();
+    for request in receiver.requests() {
         request.verify(&webhook.secret);
-        told.push(request.json()["data"]["subscription"]["status"].clone());
+        if seen.insert(request.message().to_owned()) {
+            told.push(request.json()["data"]["subscription"]["status"].clone());
+        }
     }
-    told[3..].sort_by_key(Value::to_string);
+    told.sort_by_key(Value::to_string);
     let expected = [
-        "trialing", "active", "past_due", "active", "past_due", "unpaid",
+        "active", "active", "past_due", "past_due", "trialing", "unpaid",
     ];
     assert_eq!(told, expected);
     story.tell("canceled").await;
