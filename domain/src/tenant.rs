@@ -145,6 +145,11 @@ impl Tenant {
         self.is_suspended
     }
 
+    /// Its customer id at Stripe, if it has one.
+    pub fn stripe_customer_id(&self) -> Option<&str> {
+        self.stripe_customer_id.as_deref()
+    }
+
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         if let Command::Register { name } = command {
             if self.is_registered {

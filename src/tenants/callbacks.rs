@@ -146,6 +146,10 @@ impl Tenants {
     }
 
     async fn candidates(&self, notice: &Notice) -> Result<Candidates, Error> {
+        // Those that are named first: if one of them gets the callback's customer meanwhile, it is found
+        // among those who have it. The other way round it would seem to have another one.
+        let by_metadata = self.candidate(notice.metadata_tenant.as_deref()).await?;
+        let by_reference = self.candidate(notice.client_reference.as_deref()).await?;
         let views = &self.shared.views;
         let by_customer = match &notice.customer_id {
             Some(customer) => views.tenants_of_customer(customer.as_str()).await?,
@@ -153,8 +157,8 @@ impl Tenants {
         };
         Ok(Candidates {
             by_customer,
-            by_metadata: self.candidate(notice.metadata_tenant.as_deref()).await?,
-            by_reference: self.candidate(notice.client_reference.as_deref()).await?,
+            by_metadata,
+            by_reference,
         })
     }
 
@@ -183,10 +187,12 @@ impl Tenants {
         match executed {
             Ok(_) => Ok(()),
             // Somebody else has said so before.
-            Err(CommandError::Refused(
-                UnassignedError::AlreadyReceived | UnassignedError::NotWaiting,
-            )) => Ok(()),
-            Err(CommandError::WrongVersion) => Err(Taking::Conflict),
+            Err(CommandError::Refused(UnassignedError::NotWaiting)) => Ok(()),
+            // The same callback came twice at once: the second one is a duplicate.
+            Err(
+                CommandError::Refused(UnassignedError::AlreadyReceived)
+                | CommandError::WrongVersion,
+            ) => Err(Taking::Conflict),
             Err(CommandError::Store(error)) => Err(error.into()),
         }
     }

@@ -1,7 +1,7 @@
 //! Whose a callback is: of the tenant that has its customer, or else of the one that it names; and if nobody
 //! knows, it waits until somebody does.
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -444,6 +444,55 @@ async fn nothing_is_left_waiting_when_both_come_at_once() {
         assert_eq!(invoices(&tenant).await, ["in_1"]);
         assert_eq!(tenant.messages("billing.invoice_paid").await.len(), 1);
     }
+}
+
+#[tokio::test]
+async fn of_two_customers_at_once_a_tenant_gets_one() {
+    let app = App::with(&[STRIPE]).await;
+    let stripe = Stripe::of(&app);
+    for number in 0..20 {
+        let tenant = app.tenant(&format!("t{number}")).await;
+        let bought = |customer: &str| {
+            let session = checkout(&format!("cus_{customer}_{number}"), Some(&tenant.id));
+            event(&format!("evt_{customer}_{number}"), CHECKOUT, 0, session)
+        };
+        let (one, other) = (bought("one"), bought("other"));
+        let (one, other) = join(stripe.bring(&one), stripe.bring(&other)).await;
+        let (one, other) = (one.expect(200), other.expect(200));
+        let (customer, late) = match one["outcome"] == "applied" {
+            true => ("one", other),
+            false => ("other", one),
+        };
+        assert_eq!(late["outcome"], "unassigned", "{late}");
+        assert_eq!(
+            customer_of(&tenant).await,
+            format!("cus_{customer}_{number}")
+        );
+    }
+    assert_eq!(waiting(&app).await.len(), 20);
+}
+
+#[tokio::test]
+async fn what_comes_ten_times_at_once_waits_once() {
+    let app = App::with(&[STRIPE]).await;
+    let stripe = Stripe::of(&app);
+    for number in 0..10 {
+        let stray = event(
+            &format!("evt_{number}"),
+            "invoice.paid",
+            0,
+            paid("in_1", "cus_1"),
+        );
+        let taken = join_all((0..10).map(|_| stripe.bring(&stray))).await;
+        let taken: Vec<Value> = taken.into_iter().map(|answer| answer.expect(200)).collect();
+        assert!(
+            taken.iter().all(|taken| taken["outcome"] == "unassigned"),
+            "{taken:?}"
+        );
+        let first = taken.iter().filter(|taken| taken["duplicate"] == false);
+        assert_eq!(first.count(), 1, "{taken:?}");
+    }
+    assert_eq!(waiting(&app).await.len(), 10);
 }
 
 #[tokio::test]

@@ -27,8 +27,10 @@ use crate::{
 pub(super) enum Link {
     /// It has, or there is none.
     Known,
-    /// It has from now on.
+    /// It has from now on, for it has none.
     New,
+    /// It has from now on, instead of another one.
+    Replaced,
 }
 
 /// Why a callback was not taken.
@@ -160,8 +162,8 @@ async fn consequences(
         news = News::of(&before, &notice.kind, &shown).filter(|_| !is_stale);
         events.extend(Placed::after(stream.sequence, tenant.as_str(), decided));
     }
-    let customer = notice.customer_id.clone().filter(|_| link == Link::New);
-    let changed = change_tenant(own, tenant, customer, access).await?;
+    let customer = notice.customer_id.clone();
+    let changed = change_tenant(own, tenant, (link, customer), access).await?;
     let changes_access = changed.iter().any(|placed| {
         matches!(
             placed.fact,
@@ -191,9 +193,16 @@ async fn consequences(
 async fn change_tenant(
     stream: Stream<Tenant>,
     id: &TenantId,
-    customer: Option<StripeId>,
+    (link, customer): (Link, Option<StripeId>),
     is_suspended: Option<bool>,
 ) -> Result<Vec<Placed>, Taking> {
+    let customer = customer.filter(|_| link != Link::Known);
+    let known = stream.state.stripe_customer_id();
+    // Another callback has made it somebody's customer since it was asked whether it is one.
+    let is_late = |customer: &StripeId| known.is_some_and(|known| known != customer.as_str());
+    if link == Link::New && customer.as_ref().is_some_and(is_late) {
+        return Err(Taking::Conflict);
+    }
     if customer.is_none() && is_suspended.is_none() {
         return Ok(Vec::new());
     }

@@ -226,7 +226,11 @@ impl Tenants {
     async fn link(&self, customer: &StripeId, row: &TenantRow) -> Result<Link, Error> {
         self.check_customer(customer.as_str(), &row.id).await?;
         let is_known = row.stripe_customer_id.as_deref() == Some(customer.as_str());
-        Ok(if is_known { Link::Known } else { Link::New })
+        Ok(if is_known {
+            Link::Known
+        } else {
+            Link::Replaced
+        })
     }
 
     /// A customer belongs to one tenant, or nobody could say whose its callbacks are.
