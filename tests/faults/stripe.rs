@@ -20,6 +20,9 @@ const ROUNDS: usize = 50;
 const KILLED_AFTER_MS: std::ops::Range<u64> = 0..40;
 /// Every so many rounds the process is killed while it starts, too: then it gives away what waits.
 const KILLED_AT_START: usize = 5;
+/// How often a customer gets a tenant while callbacks wait, and how many.
+const ROUNDS_OF_LINKS: usize = 10;
+const WAITING: usize = 15;
 /// Before a callback that was not answered is brought again.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
@@ -148,6 +151,55 @@ async fn what_is_brought_again_after_a_kill_has_one_effect() {
         .collect();
     assert_eq!((paid.len(), invoices.len()), (4 * ROUNDS, 4 * ROUNDS));
     assert_told(&known, &receiver).await;
+    assert_sound(&app).await;
+}
+
+/// Nobody brings anything again here: what was told while it waited is given away all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_is_given_away_though_the_process_dies_over_it() {
+    let mut app = App::with(&[STRIPE]).await;
+    let (stripe, platform) = (Stripe::of(&app), app.platform());
+    let mut interrupted = 0;
+    for number in 0..ROUNDS_OF_LINKS {
+        let (tenant, customer) = (app.tenant(&buyer(number)).await, format!("cus_{number}"));
+        for bill in 0..WAITING {
+            let object = invoice(
+                Shape::Before,
+                &format!("in_{bill}"),
+                &customer,
+                "sub_1",
+                "paid",
+            );
+            let paid = event(&format!("evt_{number}_{bill}"), "invoice.paid", 0, object);
+            stripe.tell(&paid, "unassigned").await;
+        }
+        let path = format!("/api/platform/tenants/{}", tenant.id);
+        let link = json!({"stripe_customer_id": customer}).to_string();
+        let headers = [("Content-Type", "application/json")];
+        let linking = platform.try_send("PATCH", &path, &headers, Some(link.as_bytes()));
+        let killing = async {
+            at_a_random_moment(KILLED_AFTER_MS).await;
+            app.kill();
+        };
+        let (answer, ()) = tokio::join!(linking, killing);
+        app.restart().await;
+        let is_linked = tenant.billing().await["customer_id"] == customer;
+        interrupted += usize::from(is_linked && answer.is_none());
+        if !is_linked {
+            platform.send_json("PATCH", &path, &link).await.expect(200);
+        }
+        until_nothing_waits(&app).await;
+        let paid = tenant.messages("billing.invoice_paid").await;
+        assert_eq!(paid.len(), WAITING);
+        assert_eq!(
+            tenant.billing().await["invoices"].as_array().unwrap().len(),
+            WAITING
+        );
+    }
+    assert!(
+        interrupted > 0,
+        "no process died while it gave something away"
+    );
     assert_sound(&app).await;
 }
 
