@@ -15,4 +15,5 @@ mod rebuilding;
 mod reloading;
 mod rotation;
 mod second_process;
+mod stripe;
 mod termination;

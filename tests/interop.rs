@@ -1,6 +1,6 @@
 //! Signatures and API seen through other people's eyes: what the real server sends is handed to the
-//! libraries that receivers use, and what its `/openapi.json` says to a tool that takes it at its
-//! word.
+//! libraries that receivers use, what Stripe's own libraries sign is handed to the server, and what its
+//! `/openapi.json` says to a tool that takes it at its word.
 //!
 //! scripts/test installs these libraries into target/interop. Where one is missing, its test says
 //! so and passes; under `CI=true` it fails.
@@ -16,6 +16,7 @@ use crate::support::not_tried;
 mod ledger;
 mod openapi;
 mod signatures;
+mod stripe;
 
 /// Where scripts/test puts what these tests need.
 fn parts() -> PathBuf {

@@ -7,6 +7,7 @@ mod parts;
 mod postgres;
 mod proxy;
 mod receiver;
+pub(crate) mod stripe;
 mod tenant;
 mod wait;
 
@@ -16,5 +17,6 @@ pub(crate) use parts::{not_tried, succeed};
 pub(crate) use postgres::{Database, Server};
 pub(crate) use proxy::Proxy;
 pub(crate) use receiver::{Gate, Receiver, Reply, Request, fail_first};
+pub(crate) use stripe::{STRIPE, Stripe};
 pub(crate) use tenant::{Tenant, Webhook};
 pub(crate) use wait::{DEADLINE, eventually};

@@ -194,6 +194,12 @@ impl Tenants {
     }
 
     async fn candidates(&self, notice: &Notice) -> Result<Candidates, Error> {
+        // Those that are named first: if one of them gets the callback's customer meanwhile, it is found
+        // among those who have it. The other way round it would seem to have another one.
+        let named = notice.metadata_tenant.as_ref();
+        let named = named.and_then(|text| text.parse().ok());
+        let by_metadata = self.candidate(named.as_ref()).await?;
+        let by_reference = self.candidate(notice.client_reference.as_ref()).await?;
         let by_customer = match &notice.customer_id {
             Some(customer) => {
                 let views = &self.shared.views;
@@ -201,12 +207,10 @@ impl Tenants {
             }
             None => Vec::new(),
         };
-        let by_metadata = notice.metadata_tenant.as_ref();
-        let by_metadata = by_metadata.and_then(|text| text.parse().ok());
         Ok(Candidates {
             by_customer,
-            by_metadata: self.candidate(by_metadata.as_ref()).await?,
-            by_reference: self.candidate(notice.client_reference.as_ref()).await?,
+            by_metadata,
+            by_reference,
         })
     }
 
@@ -236,10 +240,12 @@ impl Tenants {
         match executed {
             Ok(_) => Ok(()),
             // Somebody else has said so before.
-            Err(CommandError::Refused(
-                UnassignedError::AlreadyReceived | UnassignedError::NotWaiting,
-            )) => Ok(()),
-            Err(CommandError::WrongVersion) => Err(Taking::Conflict),
+            Err(CommandError::Refused(UnassignedError::NotWaiting)) => Ok(()),
+            // The same callback came twice at one time: the second one is a duplicate.
+            Err(
+                CommandError::Refused(UnassignedError::AlreadyReceived)
+                | CommandError::WrongVersion,
+            ) => Err(Taking::Conflict),
             Err(CommandError::Store(error)) => Err(error.into()),
         }
     }

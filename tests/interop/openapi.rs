@@ -6,7 +6,7 @@ use std::{path::Path, process::Command};
 use serde_json::json;
 
 use super::{beside, has, parts};
-use crate::support::{App, PLATFORM_TOKEN, Receiver};
+use crate::support::{App, PLATFORM_TOKEN, Receiver, STRIPE, Stripe, stripe::event};
 
 /// How many requests are made up for each operation and each way of making them up.
 const EXAMPLES_MAX: &str = "20";
@@ -52,7 +52,8 @@ async fn ask(as_platform: bool) {
     if !has(&tool, &[]) {
         return;
     }
-    let (app, receiver) = (App::start().await, Receiver::start().await);
+    // Without a secret of Stripe's its callbacks would only ever be answered with 503.
+    let (app, receiver) = (App::with(&[STRIPE]).await, Receiver::start().await);
     let tenant = app.tenant("acme").await;
     let webhook = tenant.webhook(&receiver.url("/hooks"), &["*"]).await;
     let message = tenant.publish("ticket.updated", json!({})).await;
@@ -65,7 +66,10 @@ async fn ask(as_platform: bool) {
     let recovering = tenant.api.post(&path, again).await;
     let recovery = recovering.header("location").unwrap();
     let (_, recovery) = recovery.rsplit_once('/').unwrap();
+    let paid = event("evt_waiting", "invoice.paid", 0, json!({"id": "in_1"}));
+    Stripe::of(&app).tell(&paid, "unassigned").await;
     let ids = [
+        ("CALLBACK_ID", "evt_waiting".to_owned()),
         ("WEBHOOK_ID", webhook.id),
         ("RECOVERY_ID", recovery.to_owned()),
         ("SPARE_WEBHOOK_ID", spare.id),

@@ -5,7 +5,13 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 
 use super::tokens::{JWT_SECRET, jwt};
-use crate::support::{Answer, Api, App, PLATFORM_TOKEN, Receiver, Tenant, Webhook};
+use crate::support::{
+    Answer, Api, App, PLATFORM_TOKEN, Receiver, Stripe, Tenant, Webhook,
+    stripe::{STRIPE_SECRET, WEBHOOK, event},
+};
+
+/// A signing secret of Stripe's beside the tests' own.
+const OTHER_STRIPE_SECRET: &str = "whsec_canary-of-stripes-other-secret-0123456789";
 
 /// A secret, with a name for people.
 struct Canary {
@@ -165,6 +171,41 @@ async fn put_in_wrong_places(
         }
     }
     answers.push(app.anonymous().with_token(secret).get(&path).await);
+    answers.extend(bring_to_wrong_places(app, secret).await);
+    answers
+}
+
+/// The same where Stripe's callbacks are taken: as signature, and in what is signed with another secret.
+async fn bring_to_wrong_places(app: &App, secret: &str) -> Vec<Answer> {
+    let now = chrono::Utc::now().timestamp();
+    let mut answers = Vec::new();
+    for header in [
+        secret.to_owned(),
+        format!("t={now},v1={secret}"),
+        format!("t={secret},v1={}", "0".repeat(64)),
+        format!("t={now},{secret}={secret},v1={}", "0".repeat(64)),
+    ] {
+        let headers = [("Stripe-Signature", header.as_str())];
+        let api = app.anonymous();
+        answers.push(
+            api.send("POST", WEBHOOK, &headers, Some(secret.as_bytes()))
+                .await,
+        );
+    }
+    let stripe = Stripe::of(app);
+    answers.push(stripe.bring_bytes(secret.as_bytes()).await);
+    answers.push(
+        stripe
+            .bring_bytes(format!("{{\"id\":\"{secret}\"").as_bytes())
+            .await,
+    );
+    let secret_id = json!({"id": {"x": secret}, "type": secret});
+    answers.push(stripe.bring(&secret_id).await);
+    // What is not used is not kept, but for a digest.
+    let misplaced =
+        json!({"id": "in_1", "x": secret, "lines": [secret], "metadata": {"x": secret}});
+    let misplaced = event("evt_misplaced", "invoice.paid", 0, misplaced);
+    answers.push(stripe.bring(&misplaced).await);
     answers
 }
 
@@ -184,6 +225,7 @@ async fn shown(tenant: &Tenant, webhook: &Webhook, delivery: &Value) -> Vec<(Str
             delivery["id"].as_str().unwrap()
         ),
         "/api/admin/deliveries".to_owned(),
+        "/api/admin/billing".to_owned(),
         "/api/admin/logs".to_owned(),
         "/api/admin/tokens".to_owned(),
         "/api/events".to_owned(),
@@ -197,6 +239,7 @@ async fn shown(tenant: &Tenant, webhook: &Webhook, delivery: &Value) -> Vec<(Str
         "/api/platform/nodes",
         "/api/platform/tenants",
         "/api/platform/tenants/acme/tokens",
+        "/api/platform/billing/unassigned",
     ];
     let mut shown = Vec::new();
     let mut ask = async |api: &Api, path: &str| {
@@ -231,13 +274,25 @@ async fn rotate(tenant: &Tenant, webhook: &Webhook) -> Vec<Canary> {
     ]
 }
 
+/// Lets each of Stripe's secrets do what it is for.
+async fn bring_callbacks(app: &App) {
+    for (id, secret) in [("evt_1", STRIPE_SECRET), ("evt_2", OTHER_STRIPE_SECRET)] {
+        let paid = json!({"id": "in_1", "status": "paid", "metadata": {"tenant_id": "acme"}});
+        let stripe = Stripe::of(app).with_secret(secret);
+        let paid = event(id, "invoice.paid", 0, paid);
+        assert_eq!(stripe.bring(&paid).await.expect(200)["duplicate"], false);
+    }
+}
+
 #[tokio::test]
 async fn secrets_come_out_nowhere() {
     let master_key = BASE64.encode([b'M'; 32]);
+    let stripe_secrets = format!("{STRIPE_SECRET},{OTHER_STRIPE_SECRET}");
     let settings = [
         ("LOG", "trace"),
         ("MASTER_KEY", &master_key),
         ("JWT_HS256_SECRET", JWT_SECRET),
+        ("STRIPE_WEBHOOK_SECRET", &stripe_secrets),
     ];
     let (mut app, receiver) = (App::with(&settings).await, Receiver::start().await);
     let tenant = app.tenant("acme").await;
@@ -280,12 +335,25 @@ async fn secrets_come_out_nowhere() {
         Canary::new("what stands in a wrong place", wrong),
         Canary::new("a secret in a wrong place", &misplaced),
         Canary::new("the master key", &master_key),
+        Canary::new("a secret of Stripe's", STRIPE_SECRET),
+        Canary::new("the other secret of Stripe's", OTHER_STRIPE_SECRET),
+        Canary::new("all of Stripe's secrets", &stripe_secrets),
     ]);
+    bring_callbacks(&app).await;
     let message = tenant
         .publish("ticket.created", json!({"known": "plain"}))
         .await;
     let delivery = tenant.until(&message, "succeeded").await;
-    for secret in [wrong, &misplaced, token, PLATFORM_TOKEN, &master_key, &user] {
+    let secrets = [
+        wrong,
+        &misplaced,
+        token,
+        PLATFORM_TOKEN,
+        &master_key,
+        &user,
+        OTHER_STRIPE_SECRET,
+    ];
+    for secret in secrets {
         for answer in put_in_wrong_places(&app, &tenant, &webhook, secret).await {
             let said = answer.text();
             for canary in &canaries {

@@ -75,7 +75,7 @@ async fn what_was_changed_in_a_view_is_found_and_put_right() {
     };
     let first = rebuild(json!({})).await;
     assert_eq!(differences(&first), []);
-    assert_eq!(first["views"].as_array().unwrap().len(), 8);
+    assert_eq!(first["views"].as_array().unwrap().len(), 11);
 
     let edited = app
         .tamper("UPDATE deliveries SET status = 'cancelled'")

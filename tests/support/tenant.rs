@@ -108,6 +108,18 @@ impl Tenant {
         accepted["id"].as_str().unwrap().to_owned()
     }
 
+    /// What Stripe has told of it.
+    pub(crate) async fn billing(&self) -> Value {
+        self.api.get("/api/admin/billing").await.expect(200)
+    }
+
+    /// The messages with this topic, newest first.
+    pub(crate) async fn messages(&self, topic: &str) -> Vec<Value> {
+        let mut messages = self.api.walk("/api/events", 200).await;
+        messages.retain(|message| message["event"] == topic);
+        messages
+    }
+
     /// The deliveries that these parameters select, newest first.
     pub(crate) async fn deliveries(&self, query: &str) -> Vec<Value> {
         self.api
