@@ -179,10 +179,15 @@ impl Tenants {
         command: UnassignedCommand,
         origin: &Origin,
     ) -> Result<(), Taking> {
+        // All events of a stream are of one tenant, these of none, whoever has brought it about.
+        let origin = Origin {
+            tenant: None,
+            ..origin.clone()
+        };
         let executed = self
             .shared
             .ledger
-            .execute::<Unassigned>(id.as_str(), command, &(), None, origin)
+            .execute::<Unassigned>(id.as_str(), command, &(), None, &origin)
             .await;
         match executed {
             Ok(_) => Ok(()),
