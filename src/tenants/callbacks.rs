@@ -230,8 +230,11 @@ impl Tenants {
         command: UnassignedCommand,
         origin: &Origin,
     ) -> Result<(), Taking> {
-        let mut origin = origin.clone();
-        origin.tenant = None;
+        // All events of a stream are of one tenant, these of none, whoever has brought them about.
+        let origin = Origin {
+            tenant: None,
+            ..origin.clone()
+        };
         let executed = self
             .shared
             .ledger

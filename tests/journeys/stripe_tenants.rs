@@ -49,6 +49,12 @@ fn assign_path(id: &str) -> String {
     format!("{WAITING}/{id}/assign")
 }
 
+async fn is_intact(app: &App) {
+    let verdict = app.platform().get("/api/platform/audit/verify").await;
+    let verdict = verdict.expect(200);
+    assert_eq!(verdict["intact"], true, "{verdict}");
+}
+
 /// The ids of a tenant's invoices, in the order of the alphabet.
 async fn invoices(tenant: &Tenant) -> Vec<String> {
     let shown = tenant.billing().await;
@@ -277,6 +283,10 @@ async fn what_waited_is_applied_when_the_platform_says_whose_customer_it_is() {
     until_nothing_waits(&app).await;
     assert_eq!(invoices(&acme).await, ["in_1"]);
     receiver.arrived("/hooks", 1).await;
+    // That it waited is nobody's, also when a tenant got it.
+    let waited = "/api/admin/audit?aggregate_type=unassigned_callback";
+    assert_eq!(acme.api.walk(waited, 200).await, [] as [Value; 0]);
+    is_intact(&app).await;
     // A customer is one tenant's.
     let body = json!({"stripe_customer_id": "cus_1"});
     let path = "/api/platform/tenants/globex";
@@ -359,6 +369,7 @@ async fn what_waits_is_assigned_by_the_platform() {
     let by_hand: Vec<&Value> = said.iter().map(|event| &event["actor"]["kind"]).collect();
     assert_eq!(by_hand, [&json!("platform"); 5]);
     assert_eq!(tenant.messages("billing.invoice_paid").await.len(), 5);
+    is_intact(&app).await;
 }
 
 #[tokio::test]
