@@ -483,6 +483,43 @@ async fn of_two_customers_at_once_a_tenant_gets_one() {
     assert_eq!(waiting(&app).await.len(), 20);
 }
 
+/// Otherwise nobody could say whose its callbacks are.
+#[tokio::test]
+async fn of_two_tenants_at_once_one_gets_a_customer() {
+    let app = App::with(&[STRIPE]).await;
+    let stripe = Stripe::of(&app);
+    for round in 0..10 {
+        let tenants = [
+            app.tenant(&format!("first-{round}")).await,
+            app.tenant(&format!("second-{round}")).await,
+        ];
+        let customer = format!("cus_{round}");
+        if round % 2 == 0 {
+            let patches = tenants.each_ref().map(|tenant| {
+                let path = format!("/api/platform/tenants/{}", tenant.id);
+                let body = json!({"stripe_customer_id": customer});
+                async move { tenant.platform.patch(&path, body).await.status }
+            });
+            let mut answers = join_all(patches).await;
+            answers.sort_unstable();
+            assert_eq!(answers, [200, 409], "{round}");
+        } else {
+            let buy = tenants.each_ref().map(|tenant| {
+                let id = format!("evt_{}", tenant.id);
+                let bought = event(&id, CHECKOUT, 0, checkout(&customer, Some(&tenant.id)));
+                let stripe = &stripe;
+                async move { stripe.tell(&bought, "applied").await }
+            });
+            join_all(buy).await;
+        }
+        let owners = join_all(tenants.each_ref().map(customer_of)).await;
+        let owners = owners.iter().filter(|owner| **owner == customer).count();
+        assert_eq!(owners, 1, "{round}");
+    }
+    assert_eq!(waiting(&app).await, []);
+    is_intact(&app).await;
+}
+
 #[tokio::test]
 async fn what_comes_ten_times_at_once_waits_once() {
     let app = App::with(&[STRIPE]).await;
