@@ -50,15 +50,11 @@ impl News {
         }
     }
 
-    /// The data of the message; `customer_id` is the tenant's at Stripe, if the object names none.
-    pub fn data(&self, customer_id: Option<&str>) -> Result<Box<RawValue>, serde_json::Error> {
-        let customer_of = |id: &Option<StripeId>| {
-            let id = id.as_ref().map(StripeId::as_str);
-            id.or(customer_id).map(str::to_owned)
-        };
+    /// The data of the message.
+    pub fn data(&self) -> Result<Box<RawValue>, serde_json::Error> {
         match self {
             Self::SubscriptionUpdated(one) => to_raw_value(&SubscriptionData {
-                customer_id: customer_of(&one.customer_id),
+                customer_id: one.customer_id.as_ref(),
                 subscription: SubscriptionShown {
                     id: &one.id,
                     status: &one.status,
@@ -69,7 +65,7 @@ impl News {
             }),
             Self::InvoicePaid(one) | Self::InvoicePaymentFailed(one) => {
                 to_raw_value(&InvoiceData {
-                    customer_id: customer_of(&one.customer_id),
+                    customer_id: one.customer_id.as_ref(),
                     subscription_id: one.subscription_id.as_ref(),
                     invoice: InvoiceShown {
                         id: &one.id,
@@ -87,7 +83,7 @@ impl News {
 
 #[derive(Serialize)]
 struct SubscriptionData<'a> {
-    customer_id: Option<String>,
+    customer_id: Option<&'a StripeId>,
     subscription: SubscriptionShown<'a>,
 }
 
@@ -102,7 +98,7 @@ struct SubscriptionShown<'a> {
 
 #[derive(Serialize)]
 struct InvoiceData<'a> {
-    customer_id: Option<String>,
+    customer_id: Option<&'a StripeId>,
     subscription_id: Option<&'a StripeId>,
     invoice: InvoiceShown<'a>,
 }

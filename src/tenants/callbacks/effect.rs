@@ -250,10 +250,9 @@ fn refused(error: impl std::fmt::Display) -> Taking {
 /// The message that tells the tenant's webhooks. Where they want order, those of one customer keep it.
 fn message(news: Option<&News>, notice: &Notice) -> Result<Option<Prepared>, Error> {
     let Some(news) = news else { return Ok(None) };
-    let customer = notice.customer_id.as_ref().map(StripeId::as_str);
-    let data = news.data(customer).map_err(|_| Error::Internal)?;
+    let data = news.data().map_err(|_| Error::Internal)?;
     let topic: Topic = news.topic().parse().map_err(|_| Error::Internal)?;
     let mut message = Prepared::new(topic, notice.created_at, &data);
-    message.ordering_key = customer.map(str::to_owned);
+    message.ordering_key = notice.customer_id.as_ref().map(StripeId::to_string);
     Ok(Some(message))
 }
