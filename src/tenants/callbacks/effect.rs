@@ -41,6 +41,10 @@ pub(super) enum Taking {
     Failed(Error),
 }
 
+/// A tenant's billing, as this process knows it. Somebody else may have gone on meanwhile: then whatever
+/// is appended to it conflicts, and what is stale by an older state is so by the newer one.
+pub(super) type Known = Arc<Stream<Billing>>;
+
 /// What a callback leads to within its tenant.
 struct Consequences {
     events: Vec<Placed>,
@@ -48,6 +52,8 @@ struct Consequences {
     outcome: Outcome,
     /// The tenant is suspended by it, or resumed.
     changes_access: bool,
+    /// The billing after that, if the callback shows something of it.
+    billing: Option<Known>,
 }
 
 /// Appends that a callback is not handled. It is nobody's.
@@ -83,6 +89,30 @@ impl Tenants {
         origin.tenant = Some(tenant.clone());
         let consequences = consequences(shared, id, notice, tenant, link).await?;
         let (outcome, changes_access) = (consequences.outcome, consequences.changes_access);
+        if consequences.billing.is_some() {
+            // Until it is appended nobody knows what it is.
+            shared.callbacks.billings.remove(tenant);
+        }
+        let after = self.append(tenant, notice, consequences, origin).await?;
+        if let Some(billing) = after {
+            shared.callbacks.billings.insert(tenant.clone(), billing);
+        }
+        if changes_access {
+            self.directory.reload(tenant).await;
+        }
+        Ok(outcome)
+    }
+
+    /// Appends all that a callback leads to, with the message if there is something to tell; gives the
+    /// billing as it is then.
+    async fn append(
+        &self,
+        tenant: &TenantId,
+        notice: &Notice,
+        consequences: Consequences,
+        origin: Origin,
+    ) -> Result<Option<Known>, Taking> {
+        let shared = &self.shared;
         match message(consequences.news.as_ref(), notice)? {
             None => {
                 let mut commit = Commit::new(&origin, shared.clock.now());
@@ -103,10 +133,7 @@ impl Tenants {
                 self.publish_together(tenant, message, origin).await?;
             }
         }
-        if changes_access {
-            self.directory.reload(tenant).await;
-        }
-        Ok(outcome)
+        Ok(consequences.billing)
     }
 
     async fn publish_together(
@@ -139,13 +166,12 @@ async fn consequences(
     };
     let mut events = Vec::new();
     let mut commands = Vec::new();
-    let (mut news, mut is_stale) = (None, false);
+    let (mut news, mut is_stale, mut billing) = (None, false, None);
     if let Some(customer_id) = &notice.customer_id {
         commands.extend(link.command(customer_id));
     }
     if let Some(shown) = shown {
-        let stream: Stream<Billing> = shared.ledger.load(tenant.as_str()).await?;
-        let before = stream.state.clone();
+        let before = known(shared, tenant).await?;
         let command = billing::Command {
             seen: Seen {
                 at: notice.created_at,
@@ -155,11 +181,16 @@ async fn consequences(
             shown: shown.clone(),
             suspends: shared.callbacks.rules.suspends,
         };
-        let (_, decided) = decide_all(stream.state, command).await.map_err(refused)?;
+        let decided = decide_all(before.state.clone(), command).await;
+        let (state, decided) = decided.map_err(refused)?;
         is_stale = decided.is_empty();
         commands.extend(decided.iter().filter_map(access));
-        news = News::of(&before, &notice.kind, &shown, is_stale);
-        events.extend(Placed::after(stream.sequence, tenant.as_str(), decided));
+        news = News::of(&before.state, &notice.kind, &shown, is_stale);
+        billing = Some(Arc::new(Stream {
+            state,
+            sequence: before.sequence + decided.len() as u64,
+        }));
+        events.extend(Placed::after(before.sequence, tenant.as_str(), decided));
     }
     let changed = change_tenant(shared, tenant, commands).await?;
     let changes_access = changed.iter().any(
@@ -176,7 +207,16 @@ async fn consequences(
         news,
         outcome,
         changes_access,
+        billing,
     })
+}
+
+/// The tenant's billing: what was appended last, or what is read.
+async fn known(shared: &Shared, tenant: &TenantId) -> Result<Known, Taking> {
+    match shared.callbacks.billings.get(tenant) {
+        Some(known) => Ok(known),
+        None => Ok(Arc::new(shared.ledger.load(tenant.as_str()).await?)),
+    }
 }
 
 impl Link {
