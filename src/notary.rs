@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use hookledger_domain::clock::Clock;
 
 use crate::{
-    nodes::{Held, Partition},
+    nodes::Held,
     store::{self, Audit, Seal, Sealer, Signer},
 };
 
@@ -18,8 +18,6 @@ pub use key::{Error, PublicKey, SigningKey};
 /// The shortest and the longest time between two looks whether a seal is due. Other nodes seal, too, and
 /// so do people.
 const BETWEEN_LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
-/// Of the nodes on one database the one that holds this partition seals.
-const TURN: Partition = Partition(0);
 
 /// What it works with.
 pub struct Options {
@@ -58,7 +56,7 @@ async fn look(options: &Options) -> Result<Duration, store::Error> {
     let now = options.clock.now();
     let last = options.audit.last_seal().await?;
     let wait = until_due(last.as_ref(), now, options.every);
-    if !wait.is_zero() || options.held.epoch(TURN).is_none() {
+    if !wait.is_zero() || !options.held.has_turn() {
         return Ok(wait.clamp(BETWEEN_LOOKS.0, BETWEEN_LOOKS.1));
     }
     let sealed = options.sealer.seal(now, options.signer.as_deref()).await?;

@@ -11,7 +11,7 @@ use hookledger_domain::clock::Clock;
 
 use crate::{
     metrics::Metrics,
-    nodes::{Held, Partition},
+    nodes::Held,
     store::{Erasure, Error},
 };
 
@@ -25,8 +25,6 @@ const FIRST: Duration = BETWEEN_PASSES.0;
 const PAUSE_FACTOR: u32 = 4;
 /// The shortest pause.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
-/// Of the nodes on one database the one that holds this partition erases.
-const TURN: Partition = Partition(0);
 
 /// What it works with.
 pub struct Options {
@@ -70,7 +68,7 @@ async fn pass(options: &Options) -> Result<u64, Error> {
         return Ok(0);
     };
     let (mut erased, mut mark) = (0, None);
-    while options.held.epoch(TURN).is_some() {
+    while options.held.has_turn() {
         let started = Instant::now();
         let step = options.erasure.step(before, mark).await?;
         options

@@ -119,6 +119,13 @@ impl Origin {
         }
     }
 
+    /// The same origin of what belongs to this tenant, or to none.
+    #[must_use]
+    pub fn within(mut self, tenant: Option<TenantId>) -> Self {
+        self.tenant = tenant;
+        self
+    }
+
     /// The same origin with what led to it.
     #[must_use]
     pub fn because_of(mut self, cause: impl fmt::Display) -> Self {

@@ -156,11 +156,6 @@ impl Tenant {
         self.suspension.is_some()
     }
 
-    /// Its customer id at Stripe, if it has one.
-    pub fn stripe_customer_id(&self) -> Option<&str> {
-        self.stripe_customer_id.as_deref()
-    }
-
     fn decide(&self, command: Command) -> Result<Vec<Event>, Error> {
         if let Command::Register { name } = command {
             if self.is_registered {

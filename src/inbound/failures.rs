@@ -1,6 +1,6 @@
 //! How often something may fail to be verified that comes from one address.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
@@ -27,13 +27,9 @@ impl Failures {
 
     /// Notes a failure. If there were too many, says how long it takes until there may be one more.
     pub(super) fn note(&self, address: IpAddr) -> Result<(), Duration> {
-        let address = network(address);
-        let limiter = self.0.get(&address).unwrap_or_else(|| {
-            let quota = Quota::per_second(PER_SECOND).allow_burst(BURST);
-            let limiter = Arc::new(RateLimiter::direct(quota));
-            self.0.insert(address, limiter.clone());
-            limiter
-        });
+        let quota = Quota::per_second(PER_SECOND).allow_burst(BURST);
+        let make = || Ok::<_, Infallible>(Arc::new(RateLimiter::direct(quota)));
+        let Ok(limiter) = self.0.get_or_insert_with(&network(address), make);
         let until = |not: governor::NotUntil<_>| not.wait_time_from(DefaultClock::default().now());
         limiter.check().map_err(until)
     }

@@ -1,6 +1,6 @@
 //! How much may be in memory of what is not verified yet: anybody may bring something.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{convert::Infallible, net::IpAddr, sync::Arc};
 
 use quick_cache::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -44,12 +44,8 @@ impl Room {
 
     /// Begins a body from this address.
     pub(super) fn begin(&self, address: IpAddr) -> Space {
-        let address = network(address);
-        let network = self.networks.get(&address).unwrap_or_else(|| {
-            let network = Arc::new(Semaphore::new(NETWORK_KIB));
-            self.networks.insert(address, network.clone());
-            network
-        });
+        let make = || Ok::<_, Infallible>(Arc::new(Semaphore::new(NETWORK_KIB)));
+        let Ok(network) = self.networks.get_or_insert_with(&network(address), make);
         Space {
             all: self.all.clone(),
             network,

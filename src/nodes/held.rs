@@ -51,6 +51,12 @@ impl Held {
         }
     }
 
+    /// Whether it is for this node to do what one node does for all: of those on one database it is the
+    /// one that holds the first partition.
+    pub fn has_turn(&self) -> bool {
+        self.epoch(Partition(0)).is_some()
+    }
+
     /// Whether the lease is good, as far as this node knows.
     pub(super) fn is_good(&self) -> bool {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

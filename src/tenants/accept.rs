@@ -213,7 +213,7 @@ where
     A: Aggregate<Services = ()>,
     A::Error: 'static,
 {
-    let (aggregate, mut events) = decide_all(aggregate, command)
+    let (aggregate, mut events) = decide_all(aggregate, command, &())
         .await
         .map_err(Error::corrupt)?;
     let event = events.pop();
@@ -222,14 +222,12 @@ where
 }
 
 /// Lets an aggregate decide a command; gives it as it is then, and the events.
-pub(super) async fn decide_all<A>(
+pub(super) async fn decide_all<A: Aggregate>(
     mut aggregate: A,
     command: A::Command,
-) -> Result<(A, Vec<A::Event>), A::Error>
-where
-    A: Aggregate<Services = ()>,
-{
+    services: &A::Services,
+) -> Result<(A, Vec<A::Event>), A::Error> {
     let sink = EventSink::default();
-    aggregate.handle(command, &(), &sink).await?;
+    aggregate.handle(command, services, &sink).await?;
     Ok((aggregate, sink.collect().await))
 }

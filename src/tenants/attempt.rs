@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use cqrs_es::{Aggregate, event_sink::EventSink};
 use hookledger_domain::{
     actor::Origin,
     delivery::{
@@ -17,7 +16,7 @@ use hookledger_domain::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{Shared, lane::Entry, live::LiveWebhook};
+use super::{Shared, accept::decide_all, lane::Entry, live::LiveWebhook};
 use crate::{
     nodes::Partition,
     outbound::{Envelope, Request},
@@ -338,16 +337,12 @@ async fn try_record(
     command: &Command,
     body: Option<Bytes>,
 ) -> Result<Stream<Delivery>, Failed> {
-    let mut state = entry.stream.state.clone();
-    let sink = EventSink::default();
-    state
-        .handle(command.clone(), &(), &sink)
-        .await
-        .map_err(Failed::Refused)?;
+    let decided = decide_all(entry.stream.state.clone(), command.clone(), &()).await;
+    let (state, events) = decided.map_err(Failed::Refused)?;
     let mut commit = Commit::new(origin, shared.clock.now());
     let mut sequence = entry.stream.sequence;
     let mut body = body;
-    for event in sink.collect().await {
+    for event in events {
         sequence += 1;
         commit.push_with_body(entry.id, sequence, &event.into(), body.take())?;
     }

@@ -3,11 +3,7 @@
 mod effect;
 mod waiting;
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use hookledger_domain::{
     actor::Origin,
@@ -22,7 +18,10 @@ use quick_cache::sync::Cache;
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use super::{Error, Tenants};
-use crate::store::{self, CommandError};
+use crate::{
+    nodes::Partition,
+    store::{self, CommandError},
+};
 use effect::{Link, Taking};
 
 pub use waiting::Assigned;
@@ -47,7 +46,7 @@ pub(super) struct Desk {
     /// Held by whoever gives a customer to a tenant, from before it is seen that no other tenant has it.
     /// Other nodes do not see it: two tenants may have one customer then, which is told.
     linking: Mutex<()>,
-    /// A tenant's callbacks are applied one after the other, by a hash of the tenant. They would come
+    /// A tenant's callbacks are applied one after the other, by its partition. They would come
     /// through without that, too, but stand in each other's way.
     turns: [Mutex<()>; TURNS],
     /// The billings of the tenants that had callbacks last, so that they need not be read each time:
@@ -67,9 +66,7 @@ impl Desk {
     }
 
     fn turn(&self, tenant: &TenantId) -> &Mutex<()> {
-        let mut hasher = DefaultHasher::new();
-        tenant.hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or(0);
+        let place = usize::from(Partition::of(tenant).0) % TURNS;
         &self.turns[place]
     }
 }
@@ -209,18 +206,20 @@ impl Tenants {
         let named = named.and_then(|text| text.parse().ok());
         let by_metadata = self.candidate(named.as_ref()).await?;
         let by_reference = self.candidate(notice.client_reference.as_ref()).await?;
-        let by_customer = match &notice.customer_id {
-            Some(customer) => {
-                let views = &self.shared.views;
-                views.tenants_of_customer(customer.as_str()).await?
-            }
-            None => Vec::new(),
-        };
         Ok(Candidates {
-            by_customer,
+            by_customer: self.owners(notice.customer_id.as_ref()).await?,
             by_metadata,
             by_reference,
         })
+    }
+
+    /// The tenants that have a customer, at most two.
+    async fn owners(&self, customer: Option<&StripeId>) -> Result<Vec<TenantId>, Error> {
+        let Some(customer) = customer else {
+            return Ok(Vec::new());
+        };
+        let views = &self.shared.views;
+        Ok(views.tenants_of_customer(customer.as_str()).await?)
     }
 
     async fn candidate(&self, id: Option<&TenantId>) -> Result<Option<Candidate>, Error> {
@@ -240,10 +239,7 @@ impl Tenants {
         origin: &Origin,
     ) -> Result<(), Taking> {
         // All events of a stream are of one tenant, these of none, whoever has brought them about.
-        let origin = Origin {
-            tenant: None,
-            ..origin.clone()
-        };
+        let origin = origin.clone().within(None);
         let executed = self
             .shared
             .ledger

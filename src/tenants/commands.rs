@@ -298,10 +298,10 @@ impl Tenants {
         &self,
         id: &TenantId,
         command: tenant::Command,
-        mut origin: Origin,
+        origin: Origin,
     ) -> Result<(), Error> {
         // What the platform does to a tenant stands in that tenant's history.
-        origin.tenant = Some(id.clone());
+        let origin = origin.within(Some(id.clone()));
         let is_suspension = matches!(
             &command,
             tenant::Command::Change {

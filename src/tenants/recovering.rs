@@ -7,7 +7,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use cqrs_es::{Aggregate, event_sink::EventSink};
+use cqrs_es::Aggregate;
 use hookledger_domain::{
     actor::Origin,
     delivery::{self, Delivery, attempt::Trigger},
@@ -16,7 +16,7 @@ use hookledger_domain::{
     tenant::TenantId,
 };
 
-use super::Shared;
+use super::{Shared, accept::decide_all};
 use crate::store::{Commit, Error, Stream};
 
 /// Deliveries that are asked for in one commit.
@@ -208,16 +208,11 @@ where
     A::Error: 'static,
     hookledger_domain::fact::Fact: From<A::Event>,
 {
-    let Stream {
-        mut state,
-        mut sequence,
-    } = stream;
-    let sink = EventSink::default();
+    let mut sequence = stream.sequence;
     // A refusal means that it has changed since it was read.
-    if state.handle(command, &(), &sink).await.is_err() {
+    let Ok((state, events)) = decide_all(stream.state, command, &()).await else {
         return Err(Error::Conflict);
-    }
-    let events = sink.collect().await;
+    };
     if events.is_empty() {
         return Ok(None);
     }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::kill_rounds::at_a_random_moment;
 use crate::support::{
-    App, DEADLINE, Receiver, STRIPE, Stripe, Tenant, eventually,
-    stripe::{Shape, checkout, event, invoice, of_tenant, subscription},
+    App, DEADLINE, Receiver, STRIPE, Stripe, Tenant,
+    stripe::{Shape, checkout, event, invoice, of_tenant, subscription, until_nothing_waits},
 };
 
 const ROUNDS: usize = 50;
@@ -201,16 +201,6 @@ async fn what_waits_is_given_away_though_the_process_dies_over_it() {
         "no process died while it gave something away"
     );
     assert_sound(&app).await;
-}
-
-async fn until_nothing_waits(app: &App) {
-    let platform = app.platform();
-    eventually("an owner of every callback", async || {
-        let waiting = platform.get("/api/platform/billing/unassigned").await;
-        let waiting = waiting.expect(200);
-        waiting["data"].as_array().unwrap().is_empty().then_some(())
-    })
-    .await;
 }
 
 /// The ids of all callbacks that were applied or stale; none of them stands there twice, nor has changed the

@@ -6,8 +6,8 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde_json::{Value, json};
 
 use crate::support::{
-    App, Receiver, STRIPE, Stripe, Tenant, eventually,
-    stripe::{Shape, but, checkout, event, invoice, of_tenant, subscription},
+    App, Receiver, STRIPE, Stripe, Tenant,
+    stripe::{Shape, but, checkout, event, invoice, of_tenant, subscription, until_nothing_waits},
 };
 
 const CREATED: &str = "customer.subscription.created";
@@ -17,16 +17,6 @@ const DELETED: &str = "customer.subscription.deleted";
 /// How `BEGINNING` is written, and the end of the month after it.
 const BEGAN_AT: &str = "2026-09-21T14:13:20.000Z";
 const MONTH_ENDS_AT: &str = "2026-10-21T14:13:20.000Z";
-
-async fn nothing_waits(app: &App) {
-    let platform = app.platform();
-    eventually("an owner of every callback", async || {
-        let waiting = platform.get("/api/platform/billing/unassigned").await;
-        let waiting = waiting.expect(200);
-        waiting["data"].as_array().unwrap().is_empty().then_some(())
-    })
-    .await;
-}
 
 #[tokio::test]
 async fn a_paid_invoice_arrives_signed_at_the_tenants_receiver() {
@@ -176,7 +166,7 @@ async fn is_told_alike(shape: Shape) {
                 let is_second = is_doubled && place % 2 == 1;
                 assert_eq!(taken["duplicate"], is_second, "{name}: {taken}");
             }
-            nothing_waits(&app).await;
+            until_nothing_waits(&app).await;
             assert_eq!(
                 tenant.billing().await,
                 after_life(&tenant.id),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     App, Receiver, STRIPE, Stripe, Tenant, eventually, ids,
-    stripe::{Shape, but, checkout, event, invoice, of_tenant, subscription},
+    stripe::{Shape, but, checkout, event, invoice, of_tenant, subscription, until_nothing_waits},
 };
 
 const WAITING: &str = "/api/platform/billing/unassigned";
@@ -24,13 +24,6 @@ async fn waiting(app: &App) -> Vec<(String, String)> {
     rows.iter()
         .map(|row| (text(&row["id"]), text(&row["reason"])))
         .collect()
-}
-
-async fn until_nothing_waits(app: &App) {
-    eventually("an owner of every callback", async || {
-        waiting(app).await.is_empty().then_some(())
-    })
-    .await;
 }
 
 async fn customer_of(tenant: &Tenant) -> Value {

@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, Api, App};
+use super::{Answer, Api, App, eventually};
 
 /// Where callbacks are brought.
 pub(crate) const WEBHOOK: &str = "/api/billing/stripe/webhook";
@@ -200,4 +200,15 @@ pub(crate) fn but(mut object: Value, members: Value) -> Value {
 /// An object of which the platform has written whose it is.
 pub(crate) fn of_tenant(object: Value, tenant: &str) -> Value {
     but(object, json!({"metadata": {"tenant_id": tenant}}))
+}
+
+/// Waits until no callback waits for a tenant.
+pub(crate) async fn until_nothing_waits(app: &App) {
+    let platform = app.platform();
+    eventually("an owner of every callback", async || {
+        let waiting = platform.get("/api/platform/billing/unassigned").await;
+        let waiting = waiting.expect(200);
+        waiting["data"].as_array().unwrap().is_empty().then_some(())
+    })
+    .await;
 }

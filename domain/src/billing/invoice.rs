@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Seen;
+use super::{INVOICES_MAX, Seen, kept::Object};
 use crate::stripe::StripeId;
 
 /// An invoice as Stripe shows it. Amounts are in the currency's smallest unit: cents.
@@ -70,6 +70,22 @@ impl Invoice {
             tells_of_payment,
             &seen.callback_id,
         )
+    }
+}
+
+impl Object for Invoice {
+    const MAX: usize = INVOICES_MAX;
+
+    fn id(&self) -> &StripeId {
+        &self.id
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    fn is_greater(new: (&Seen, &Self), known: (&Seen, &Self)) -> bool {
+        Self::order(new.0, new.1) > Self::order(known.0, known.1)
     }
 }
 

@@ -1,7 +1,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Seen;
+use super::{SUBSCRIPTIONS_MAX, Seen, kept::Object};
 use crate::stripe::StripeId;
 
 /// A subscription as Stripe shows it.
@@ -80,6 +80,22 @@ impl Subscription {
             shown.current_period_end,
             &seen.callback_id,
         )
+    }
+}
+
+impl Object for Subscription {
+    const MAX: usize = SUBSCRIPTIONS_MAX;
+
+    fn id(&self) -> &StripeId {
+        &self.id
+    }
+
+    fn created_at(&self) -> DateTime<Utc> {
+        self.created_at
+    }
+
+    fn is_greater(new: (&Seen, &Self), known: (&Seen, &Self)) -> bool {
+        Self::order(new.0, new.1) > Self::order(known.0, known.1)
     }
 }
 

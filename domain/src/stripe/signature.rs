@@ -106,8 +106,8 @@ pub enum Mismatch {
 /// The header, taken apart. Whether its signatures hold is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignatureHeader {
+    /// Unix seconds, as they are signed.
     time: String,
-    at: i64,
     signatures: Vec<[u8; 32]>,
 }
 
@@ -148,15 +148,8 @@ impl SignatureHeader {
         }
         Ok(Self {
             time: time.to_owned(),
-            at,
             signatures,
         })
-    }
-
-    /// When it was signed, in Unix seconds.
-    #[must_use]
-    pub fn signed_at(&self) -> i64 {
-        self.at
     }
 
     /// Checks every signature against every secret, each in constant time.

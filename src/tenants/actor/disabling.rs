@@ -4,7 +4,6 @@
 use std::{sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context, Handler};
-use cqrs_es::{Aggregate, event_sink::EventSink};
 use hookledger_domain::{
     actor::Origin,
     ids::WebhookId,
@@ -17,7 +16,7 @@ use crate::{
     store::{self, Stream},
     tenants::{
         Error,
-        accept::{Failed, Placed, Prepared, Together},
+        accept::{Failed, Placed, Prepared, Together, decide_all},
         attempt::Made,
     },
 };
@@ -106,20 +105,16 @@ async fn disable(intake: &Intake, verdict: Verdict) -> Result<(), Error> {
         return intake.reread().await;
     }
     let id = verdict.webhook.to_string();
-    let Stream {
-        mut state,
-        sequence,
-    } = intake.shared.ledger.load::<Webhook>(&id).await?;
+    let Stream { state, sequence } = intake.shared.ledger.load::<Webhook>(&id).await?;
     let name = state.config().name.clone();
-    let sink = EventSink::default();
     let command = webhook::Command::Disable {
         reason: verdict.reason,
         seen_version: verdict.seen_version,
     };
     let rules = intake.shared.rules();
     // One that was deleted meanwhile refuses.
-    let decided = state.handle(command, &rules, &sink).await;
-    let Some(event) = sink.collect().await.pop().filter(|_| decided.is_ok()) else {
+    let decided = decide_all(state, command, &rules).await;
+    let Some(event) = decided.ok().and_then(|(_, mut events)| events.pop()) else {
         return intake.reread().await;
     };
     let item = Prepared {

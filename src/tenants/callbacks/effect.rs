@@ -64,8 +64,7 @@ pub(super) async fn ignore(
     reason: Ignorance,
     origin: &Origin,
 ) -> Result<(), Taking> {
-    let mut origin = origin.clone();
-    origin.tenant = None;
+    let origin = origin.clone().within(None);
     let mut commit = Commit::new(&origin, shared.clock.now());
     taken(id, notice, Effect::Ignore(reason))
         .await?
@@ -85,8 +84,7 @@ impl Tenants {
     ) -> Result<Outcome, Taking> {
         let shared = &self.shared;
         let _turn = shared.callbacks.turn(tenant).lock().await;
-        let mut origin = origin.clone();
-        origin.tenant = Some(tenant.clone());
+        let origin = origin.clone().within(Some(tenant.clone()));
         let consequences = consequences(shared, id, notice, tenant, link).await?;
         let (outcome, changes_access) = (consequences.outcome, consequences.changes_access);
         if consequences.billing.is_some() {
@@ -181,7 +179,7 @@ async fn consequences(
             shown: shown.clone(),
             suspends: shared.callbacks.rules.suspends,
         };
-        let decided = decide_all(before.state.clone(), command).await;
+        let decided = decide_all(before.state.clone(), command, &()).await;
         let (state, decided) = decided.map_err(refused)?;
         is_stale = decided.is_empty();
         commands.extend(decided.iter().filter_map(access));
@@ -256,7 +254,7 @@ async fn change_tenant(
     let stream: Stream<Tenant> = shared.ledger.load(id.as_str()).await?;
     let (mut state, mut events) = (stream.state, Vec::new());
     for command in commands {
-        let decided = decide_all(state, command)
+        let decided = decide_all(state, command, &())
             .await
             .map_err(|error| match error {
                 // Somebody has given it another one meanwhile.
@@ -276,7 +274,7 @@ async fn taken(id: &StripeId, notice: &Notice, effect: Effect) -> Result<Placed,
         notice: notice.clone(),
         effect,
     };
-    let decided = decide_all(Callback::default(), command).await;
+    let decided = decide_all(Callback::default(), command, &()).await;
     let (_, events) = decided.map_err(refused)?;
     let placed = Placed::after(0, id.as_str(), events).next();
     placed.ok_or_else(|| Error::Internal.into())

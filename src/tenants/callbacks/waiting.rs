@@ -25,7 +25,6 @@ use super::{
     effect::{Link, Taking, ignore},
 };
 use crate::{
-    nodes::Partition,
     store,
     tenants::{Error, Tenants},
 };
@@ -35,8 +34,6 @@ const PAGE: u32 = 50;
 /// How often it is looked for those that need not wait, and when first.
 const EVERY: Duration = Duration::from_secs(60);
 const FIRST: Duration = Duration::from_secs(1);
-/// Of the nodes on one database the one that holds this partition looks.
-const TURN: Partition = Partition(0);
 
 /// A callback that somebody has given to a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,7 +106,7 @@ impl Tenants {
             tokio::time::sleep(wait).await;
             wait = EVERY;
             let mut last = BTreeSet::new();
-            while self.shared.held.epoch(TURN).is_some() {
+            while self.shared.held.has_turn() {
                 let rows = self.shared.views.settleable(PAGE).await;
                 if !self.settle_page(rows, &origin, &mut last, &|| {}).await {
                     break;
@@ -150,13 +147,7 @@ impl Tenants {
     }
 
     async fn settle_row(&self, row: &UnassignedRow, origin: &Origin) -> Result<Given, Error> {
-        let owners = match &row.customer_id {
-            Some(customer) => {
-                let views = &self.shared.views;
-                views.tenants_of_customer(customer.as_str()).await?
-            }
-            None => Vec::new(),
-        };
+        let owners = self.owners(row.customer_id.as_ref()).await?;
         let tenant = match owners.as_slice() {
             [one] => Some(one),
             _ => None,
@@ -298,7 +289,7 @@ impl Tenants {
         let Some(customer) = customer else {
             return Ok(Link::Known);
         };
-        self.check_customer(customer.as_str(), &row.id).await?;
+        self.check_customer(customer, &row.id).await?;
         let is_known = row.stripe_customer_id.as_deref() == Some(customer.as_str());
         Ok(if is_known { Link::Known } else { Link::Instead })
     }
@@ -318,7 +309,7 @@ impl Tenants {
         let before = stripe_id(self.tenant_row(tenant).await?.stripe_customer_id);
         let customer = stripe_id(customer);
         if let Some(customer) = &customer {
-            self.check_customer(customer.as_str(), tenant).await?;
+            self.check_customer(customer, tenant).await?;
         }
         self.execute_tenant(tenant, command, origin.clone()).await?;
         drop(linking);
@@ -329,8 +320,8 @@ impl Tenants {
     }
 
     /// A customer belongs to one tenant, or nobody could say whose its callbacks are.
-    async fn check_customer(&self, customer: &str, tenant: &TenantId) -> Result<(), Error> {
-        let owners = self.shared.views.tenants_of_customer(customer).await?;
+    async fn check_customer(&self, customer: &StripeId, tenant: &TenantId) -> Result<(), Error> {
+        let owners = self.owners(Some(customer)).await?;
         match owners.into_iter().find(|owner| owner != tenant) {
             Some(other) => Err(Error::conflict(
                 "stripe_customer_taken",
